@@ -1,0 +1,64 @@
+"""The commands: `python -m app serve` and `python -m app check`."""
+
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp, SettingsError
+
+from app import check, workers
+from app.manifest import explain
+from app.settings import Settings
+
+HELP = """usage: python -m app COMMAND [--help]
+
+Headrace serves the trained networks of a model repository over HTTP.
+
+  serve    answer predictions:        python -m app serve --models models --port 8000
+  check    open every model and say whether and how it would be served, then end:
+                                      python -m app check models
+
+Every flag of serve is also an environment variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES. A flag wins."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; the process's exit status: 0 done, 1 failed, 2 called wrongly."""
+    match arguments:
+        case ["serve", *rest]:
+            return _serve(rest)
+        case ["check", *rest]:
+            return _check(rest)
+        case [] | ["-h" | "--help"]:
+            print(HELP)
+            return 0
+        case [unknown, *_]:
+            print(f"unknown command {unknown!r}\n\n{HELP}", file=sys.stderr)
+            return 2
+    return 2
+
+
+def _serve(arguments: list[str]) -> int:
+    try:
+        settings = CliApp.run(Settings, arguments)
+    except (ValidationError, SettingsError) as error:
+        print(f"serve: {explain(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
+        return 2
+    if not settings.models.is_dir():
+        print(f"serve: no folder {settings.models}; --models names the model repository", file=sys.stderr)
+        return 2
+    try:
+        return workers.serve(settings)
+    except OSError as error:
+        print(f"serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _check(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        print("usage: python -m app check FOLDER", file=sys.stderr)
+        return 2
+    return check.run(Path(arguments[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""`python -m app check`: what serving a repository would say of each model, without serving it."""
+
+from pathlib import Path
+
+from app.errors import ModelLoadFailed
+from app.repository import Version, open_from, scan
+
+
+def run(folder: Path) -> int:
+    """Print a line for each model version; 0 when all of them can be served, 1 otherwise."""
+    entries = scan(folder)
+    failures = [f"{entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    for version in (version for entry in entries for version in entry.versions.values()):
+        try:
+            print(_told(version))
+        except ModelLoadFailed as error:
+            failures.append(f"{version.name} version {version.number}: {error}")
+    for failure in failures:
+        print(f"FAILED  {failure}")
+    return 1 if failures else 0
+
+
+def _told(version: Version) -> str:
+    opened = open_from(version)
+    specs = [
+        ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in side)
+        for side in (opened.signature.inputs, opened.signature.outputs)
+    ]
+    golden = "golden rows replayed" if opened.manifest else "no manifest"
+    batched = "batched" if opened.signature.batched else "one request a run"
+    return (
+        f"ok      {version.name} version {version.number}: {specs[0]} -> {specs[1]}\n"
+        f"        {golden}; {batched}: {opened.batching}; on {', '.join(opened.session.providers)}"
+    )

@@ -1,0 +1,83 @@
+"""What can go wrong, in the caller's words.
+
+Every error a request can meet is a `ServingError`, raised where the fact is known and carrying facts, never a
+status code: `web.py` holds the one table that turns these into HTTP.
+"""
+
+
+class ServingError(Exception):
+    """A request, or a model, that cannot be served; its text goes to the caller."""
+
+
+class InvalidInput(ServingError):
+    """The caller's tensors or body are not what the model takes."""
+
+
+class OutsideDomain(InvalidInput):
+    """Values outside the range that the model's manifest declares."""
+
+    def __init__(self, violations: list["Violation"]) -> None:
+        self.violations = violations
+        super().__init__("; ".join(f"{v.tensor}{list(v.index)} ({v.feature}): {v.fact}" for v in violations))
+
+
+class Violation:
+    """One value outside its feature's range.
+
+    index: the value's place in the tensor, row first.
+    fact:  what it is and what was wanted, as `-2, wanted 0 to 50 mm`.
+    """
+
+    def __init__(self, tensor: str, index: tuple[int, ...], feature: str, fact: str) -> None:
+        self.tensor, self.index, self.feature, self.fact = tensor, index, feature, fact
+
+
+class BodyTooLarge(ServingError):
+    """A body over the limit."""
+
+
+class UnsupportedMedia(ServingError):
+    """A body in a type or an encoding that the service does not read."""
+
+
+class Unsupported(ServingError):
+    """A part of the protocol that the service does not implement."""
+
+
+class Unauthorized(ServingError):
+    """No API key, or one that is not known."""
+
+
+class ModelNotFound(ServingError):
+    """No model, or no version, of that name."""
+
+
+class ModelNotReady(ServingError):
+    """The model is known and cannot answer now: it is loading, or it failed to load."""
+
+
+class QueueFull(ServingError):
+    """The model's queue is at its bound.
+
+    retry_after_s: when trying again is worth while, in seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(ServingError):
+    """No answer within the request's deadline."""
+
+
+class CallerGone(ServingError):
+    """The caller hung up before there was an answer."""
+
+
+class InferenceFailed(ServingError):
+    """onnxruntime failed on tensors that the signature allows; the text is for the log, not for the caller."""
+
+
+class ModelLoadFailed(ServingError):
+    """A model version that cannot be served, with the reason."""

@@ -1,0 +1,56 @@
+"""How requests become one batch and come apart again; pure functions.
+
+Only tensors of equal datatype and equal trailing shape are put together, so rows never meet rows of another kind.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from app.errors import InferenceFailed
+from app.inference.signature import Tensors
+
+
+def kind(tensors: Tensors) -> Hashable:
+    """Equal for requests that may share a run: the same names, datatypes and trailing shapes."""
+    return tuple((name, tensor.dtype.str, tensor.shape[1:]) for name, tensor in sorted(tensors.items()))
+
+
+def cut(tensors: Tensors, rows: int, max_rows: int) -> list[Tensors]:
+    """A request of `rows` rows as pieces of at most max_rows, in order; views, nothing is copied."""
+    return [
+        {name: tensor[start : start + max_rows] for name, tensor in tensors.items()}
+        for start in range(0, rows, max_rows)
+    ]
+
+
+def stack(requests: Sequence[Tensors]) -> Tensors:
+    """Requests of one kind as one: name -> (sum of rows, ...). A single request passes through uncopied."""
+    if len(requests) == 1:
+        return requests[0]
+    return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
+
+
+def split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
+    """Cut a batch's outputs back into one result per request.
+
+    outputs: name -> (sum(rows), ...), in the order the requests were stacked.
+    rows:    each request's number of rows, all > 0.
+    Raises InferenceFailed if an output has another number of rows.
+    """
+    total = sum(rows)
+    for name, tensor in outputs.items():
+        if not tensor.ndim or tensor.shape[0] != total:
+            raise InferenceFailed(f"output {name} has shape {list(tensor.shape)} for {total} rows")
+    if len(rows) == 1:
+        return [outputs]
+    ends = np.cumsum(rows).tolist()
+    return [
+        {name: tensor[end - count : end] for name, tensor in outputs.items()}
+        for end, count in zip(ends, rows, strict=True)
+    ]
+
+
+def join(results: Sequence[Tensors]) -> Tensors:
+    """The results of a request's pieces, in order, as one result."""
+    return stack(results)

@@ -1,0 +1,81 @@
+"""The ranges that a manifest declares, checked on whole tensors, so that every protocol refuses the same values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import OutsideDomain, Violation
+from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
+from app.manifest import Feature, InputTensor
+
+MOST_VIOLATIONS = 10
+"""A wrong request is told of this many values at once."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The features of one numeric input tensor with their bounds.
+
+    lower, upper: (columns,) or () for a feature that fills the tensor; -inf and inf where a side is open. Rounded to
+                  the tensor's own type, so that a value equal to a bound is inside.
+    """
+
+    tensor: str
+    features: tuple[Feature, ...]
+    lower: NDArray[np.floating]
+    upper: NDArray[np.floating]
+
+    def violations(self, values: Tensor) -> list[Violation]:
+        """The first values outside, NaN among them."""
+        inside = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
+        if inside.all():
+            return []
+        return [self._violation(values, tuple(place)) for place in np.argwhere(~inside)[:MOST_VIOLATIONS].tolist()]
+
+    def _violation(self, values: Tensor, place: tuple[int, ...]) -> Violation:
+        feature = self.features[place[1] if len(self.features) > 1 else 0]
+        value = values[place]
+        shown = "NaN" if np.isnan(value) else f"{value:g}"
+        return Violation(self.tensor, place, feature.name, f"{shown}, wanted {feature.wanted}")
+
+
+def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple[Domain, ...]:
+    """A Domain for every tensor of numbers in the manifest."""
+    dtypes = {spec.name: DTYPES[spec.datatype] for spec in specs}
+    return tuple(
+        Domain(
+            tensor=one.tensor,
+            features=one.features,
+            lower=_bounds([_lower(feature) for feature in one.features], dtypes[one.tensor]),
+            upper=_bounds([_upper(feature) for feature in one.features], dtypes[one.tensor]),
+        )
+        for one in inputs
+        if dtypes[one.tensor].kind in "iuf"
+    )
+
+
+def _lower(feature: Feature) -> float:
+    if feature.kind == "category":
+        return 0
+    return -np.inf if feature.minimum is None else feature.minimum
+
+
+def _upper(feature: Feature) -> float:
+    if feature.kind == "category":
+        return len(feature.categories) - 1
+    return np.inf if feature.maximum is None else feature.maximum
+
+
+def _bounds(values: Sequence[float], dtype: np.dtype[np.generic]) -> NDArray[np.floating]:
+    bounds = np.array(values, np.float64)
+    exact = bounds.astype(dtype).astype(np.float64) if dtype.kind == "f" else bounds
+    return exact if len(values) > 1 else exact.reshape(())
+
+
+def check_domains(where: Sequence[Domain], tensors: Tensors) -> None:
+    """Raises OutsideDomain with up to MOST_VIOLATIONS values that lie outside their feature's range."""
+    found = [violation for domain in where for violation in domain.violations(tensors[domain.tensor])]
+    if found:
+        raise OutsideDomain(found[:MOST_VIOLATIONS])

@@ -1,0 +1,134 @@
+"""A model version ready to serve: opened and proven at load, then checks and schedules every request."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.inference.domain import check_domains, domains
+from app.inference.probe import probe, relative_difference
+from app.inference.scheduler import Limits, Scheduler
+from app.inference.session import Session
+from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec
+from app.inference.threads import instances
+from app.manifest import Batching, InputTensor, Manifest, ModelConfig
+from app.metrics import Metrics, ModelMetrics
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A graph that has been opened, agrees with its manifest and has been run: all that blocks is behind it.
+
+    batching: why rows may share a run, or why not.
+    example:  a feed that the graph runs, of one row where it is batched; None if none is known.
+    """
+
+    session: Session
+    signature: Signature
+    manifest: Manifest | None
+    batching: str
+    example: Tensors | None
+
+
+def open_version(file: Path, manifest: Manifest | None, config: ModelConfig) -> Opened:
+    """Opens model.onnx, replays the manifest's golden rows and probes whether rows may share a run. Blocking.
+
+    Raises ModelLoadFailed with the reason.
+    """
+    session = Session(file, threads=config.threads, providers=config.providers, strict=config.strict_providers)
+    golden = None
+    if manifest is not None:
+        _agree(session, manifest)
+        golden = _typed(session.inputs, manifest.golden.inputs)
+        _replay(session, manifest, golden)
+    finding = probe(session, golden)
+    batched = finding.batched and config.batching is not False
+    reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
+    signature = Signature(session.inputs, session.outputs, batched)
+    return Opened(session, signature, manifest, reason, finding.example)
+
+
+class Model:
+    """One version of a model behind its queue."""
+
+    def __init__(
+        self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics, cores: int
+    ) -> None:
+        self.name, self.version = name, version
+        self.signature, self.manifest, self.batching = opened.signature, opened.manifest, opened.batching
+        self.providers, self.missing_providers = opened.session.providers, opened.session.missing_providers
+        self.example = opened.example
+        self.instances = instances(config.instances, config.threads, cores)
+        self.threads = config.threads
+        self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
+        limits = _limits(config, self.signature.batched, self.instances)
+        self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
+
+    async def infer(self, tensors: Tensors) -> Tensors:
+        """All outputs for a request: name -> array, in the graph's order.
+
+        Raises InvalidInput for tensors that the signature or the manifest's ranges refuse, and what
+        `Scheduler.submit` raises.
+        """
+        rows = self.signature.check(tensors)
+        check_domains(self._domains, tensors)
+        return await self._scheduler.submit(tensors, rows)
+
+    async def close(self) -> None:
+        """Answer what was accepted, then let go of the session."""
+        await self._scheduler.close()
+
+
+def _limits(config: ModelConfig, batched: bool, instances: int) -> Limits:
+    batching = config.batching or Batching()
+    return Limits(
+        max_rows=batching.max_rows if batched else None,
+        queue_delay_s=batching.queue_delay_ms / 1000,
+        max_queue_rows=batching.max_queue_rows,
+        deadline_s=config.deadline_ms / 1000,
+        instances=instances,
+    )
+
+
+def _agree(session: Session, manifest: Manifest) -> None:
+    """Raises ModelLoadFailed unless the manifest names the graph's tensors and its features fill them."""
+    inputs, outputs = {spec.name: spec for spec in session.inputs}, {spec.name for spec in session.outputs}
+    described = {one.tensor for one in manifest.inputs}
+    if described != set(inputs):
+        raise ModelLoadFailed(f"the manifest describes inputs {sorted(described)}, the graph has {sorted(inputs)}")
+    if unknown := {one.tensor for one in manifest.outputs} - outputs:
+        raise ModelLoadFailed(f"the manifest describes outputs {sorted(unknown)}, the graph has {sorted(outputs)}")
+    for one in manifest.inputs:
+        trailing, wanted = inputs[one.tensor].shape[1:], _trailing(one)
+        if trailing != wanted:
+            raise ModelLoadFailed(f"{one.tensor}: the manifest's features fill {wanted}, the graph takes {trailing}")
+
+
+def _trailing(one: InputTensor) -> tuple[int, ...]:
+    return one.features[0].shape or (len(one.features),)
+
+
+def _typed(specs: tuple[TensorSpec, ...], values: dict[str, object]) -> Tensors:
+    try:
+        return {spec.name: np.array(values[spec.name], DTYPES[spec.datatype]) for spec in specs}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelLoadFailed(f"golden rows do not fit the graph: {error}") from error
+
+
+def _replay(session: Session, manifest: Manifest, golden: Tensors) -> None:
+    """Raises ModelLoadFailed if the graph no longer gives the outputs that training computed for the golden rows."""
+    try:
+        outputs = session.run(golden)
+    except (InvalidInput, InferenceFailed) as error:
+        raise ModelLoadFailed(f"golden rows cannot be run: {error}") from error
+    for name, values in manifest.golden.outputs.items():
+        if name not in outputs:
+            raise ModelLoadFailed(f"golden rows: the graph has no output {name}")
+        got, wanted = outputs[name], np.array(values, outputs[name].dtype)
+        if wanted.shape != got.shape or not _is_same(wanted, got, manifest.golden.tolerance):
+            raise ModelLoadFailed(f"golden rows: output {name} is not what training computed")
+
+
+def _is_same(wanted: Tensor, got: Tensor, tolerance: float) -> bool:
+    return relative_difference(wanted, got) <= tolerance if got.dtype.kind == "f" else np.array_equal(wanted, got)

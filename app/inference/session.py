@@ -1,0 +1,128 @@
+"""One onnxruntime session on its execution providers; blocking, and safe to run from several threads.
+
+The only module that imports onnxruntime, so that its telemetry is switched off before it is loaded, and so that its
+exceptions become ours in one place.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.inference.signature import Tensors, TensorSpec
+
+VERSION: str = ort.__version__
+
+DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+"""onnxruntime's type -> the protocol's. Sequences, maps, complex numbers, 4- and 8-bit floats have none."""
+
+LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    ort_errors.EPFail,
+    RuntimeError,
+    ValueError,
+)
+RUN_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.NotImplemented, ort_errors.EPFail, RuntimeError)
+
+
+def available_providers() -> list[str]:
+    """The execution providers that this build of onnxruntime holds; whether they load shows only in a session."""
+    return list(ort.get_available_providers())
+
+
+class Session:
+    """A graph opened for inference.
+
+    providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
+    `self.missing_providers` what was asked for and is not.
+    Raises ModelLoadFailed if the file cannot be opened, speaks types that no protocol here carries, or `strict` and
+    a provider is missing.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (), strict: bool = False) -> None:
+        asked = list(providers) or ["CPUExecutionProvider"]
+        known = [name for name in asked if name in ort.get_available_providers()]
+        try:
+            self._session = ort.InferenceSession(path, _options(threads), providers=known or ["CPUExecutionProvider"])
+        except LOAD_ERRORS as error:
+            raise ModelLoadFailed(f"{path.name}: {_first_line(error)}".replace(str(path), path.name)) from error
+        self.providers: list[str] = self._session.get_providers()
+        self.missing_providers = [name for name in asked if name not in self.providers]
+        if strict and self.missing_providers:
+            raise ModelLoadFailed(
+                f"execution provider {', '.join(self.missing_providers)} was asked for and is not in use; "
+                f"in use: {', '.join(self.providers)}"
+            )
+        self.inputs = _specs(self._session.get_inputs())
+        self.outputs = _specs(self._session.get_outputs())
+        self._output_names = [spec.name for spec in self.outputs]
+
+    def run(self, tensors: Tensors) -> Tensors:
+        """All outputs for one feed: name -> array, in the graph's order.
+
+        Raises InvalidInput where onnxruntime calls the values themselves wrong (an index out of range, sizes that do
+        not fit each other), InferenceFailed for anything else.
+        """
+        try:
+            return dict(zip(self._output_names, self._session.run(self._output_names, dict(tensors)), strict=True))
+        except ort_errors.InvalidArgument as error:
+            raise InvalidInput(f"the model refuses these values: {_reason(error)}") from error
+        except RUN_ERRORS as error:
+            raise InferenceFailed(_first_line(error)) from error
+
+    def metadata(self) -> Mapping[str, str]:
+        """The key-value pairs that the exporter stored in the file."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it would print of a failing run arrives as an exception
+    # Spinning threads burn the cores that HTTP needs, and the arena keeps the largest batch ever seen.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    return options
+
+
+def _specs(values: Sequence[ort.NodeArg]) -> tuple[TensorSpec, ...]:
+    for value in values:
+        if value.type not in DATATYPES:
+            raise ModelLoadFailed(f"{value.name}: type {value.type} cannot be served; wanted a plain tensor")
+    return tuple(TensorSpec(v.name, DATATYPES[v.type], tuple(None if d == "" else d for d in v.shape)) for v in values)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def _reason(error: Exception) -> str:
+    """onnxruntime's own reason, without the node's source place in front of it."""
+    return _first_line(error).rsplit("Status Message: ", 1)[-1]

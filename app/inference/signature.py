@@ -1,0 +1,101 @@
+"""What a graph takes and gives: datatypes, names and shapes, and the check of a request against them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InvalidInput
+
+Tensor: TypeAlias = NDArray[np.generic]
+Tensors: TypeAlias = Mapping[str, Tensor]
+
+DTYPES: dict[str, np.dtype[np.generic]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(object),
+}
+"""Open Inference Protocol v2 datatype -> numpy dtype; BYTES elements are `str`, as onnxruntime wants them."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output as the graph declares it.
+
+    dims: a size, or the name of a free axis, or None for a free axis without a name.
+    """
+
+    name: str
+    datatype: str
+    dims: tuple[int | str | None, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """dims with -1 for every free axis, as the protocols write it."""
+        return tuple(dim if isinstance(dim, int) else -1 for dim in self.dims)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A model's inputs and outputs.
+
+    batched: the first axis of all of them is the row axis, confirmed by the probe; requests may share a run.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batched: bool
+
+    def check(self, tensors: Tensors) -> int:
+        """The number of rows of a request that fits this signature; 1 where the model is not batched.
+
+        Raises InvalidInput that says which tensor, what it is and what was wanted.
+        """
+        wanted = {spec.name: spec for spec in self.inputs}
+        if unknown := [name for name in tensors if name not in wanted]:
+            raise InvalidInput(f"unknown input {listed(unknown)}; the model takes {listed(wanted)}")
+        if missing := [name for name in wanted if name not in tensors]:
+            raise InvalidInput(f"missing input {listed(missing)}; the model takes {listed(wanted)}")
+        for name, tensor in tensors.items():
+            check_tensor(wanted[name], tensor)
+        return self._rows(tensors) if self.batched else 1
+
+    def _rows(self, tensors: Tensors) -> int:
+        rows = {name: int(tensor.shape[0]) for name, tensor in tensors.items()}
+        if len(set(rows.values())) != 1:
+            told = ", ".join(f"{name} has {count}" for name, count in rows.items())
+            raise InvalidInput(f"all inputs need the same number of rows: {told}")
+        return next(iter(rows.values()))
+
+
+def check_tensor(spec: TensorSpec, tensor: Tensor) -> None:
+    """Raises InvalidInput unless the tensor has the datatype and a shape that the spec allows."""
+    if tensor.dtype != DTYPES[spec.datatype]:
+        raise InvalidInput(f"{spec.name}: datatype {datatype_of(tensor)}, wanted {spec.datatype}")
+    fits = len(tensor.shape) == len(spec.shape) and all(
+        want in (-1, size) for want, size in zip(spec.shape, tensor.shape, strict=True)
+    )
+    if not fits:
+        raise InvalidInput(f"{spec.name}: shape {list(tensor.shape)}, wanted {list(spec.shape)}")
+
+
+def datatype_of(tensor: Tensor) -> str:
+    """The protocol's name of an array's dtype."""
+    return next(name for name, dtype in DTYPES.items() if dtype == tensor.dtype)
+
+
+def listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    """Names for a sentence; `nothing` for none."""
+    return ", ".join(names) or "nothing"

@@ -1,0 +1,79 @@
+"""The service, built and wired from settings and closed again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app import __version__, docs
+from app.inference.session import VERSION, available_providers
+from app.inference.threads import cores
+from app.metrics import Metrics
+from app.protocols import ROUTERS
+from app.repository import Repository
+from app.settings import Settings
+from app.web import Edge, install_error_answers
+
+MEMORY_INTERVAL_S = 5
+
+log = structlog.get_logger("headrace")
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application of one worker. Models load once its lifespan starts; until then it is alive, not ready."""
+    metrics = Metrics()
+    available = cores()
+    share = max(1, available // settings.workers)
+    repository = Repository(settings.models, metrics, share)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        log.info(
+            "starting",
+            headrace=__version__,
+            onnxruntime=VERSION,
+            providers=available_providers(),
+            models=str(settings.models),
+            cores=available,
+            workers=settings.workers,
+            threads_for_runs=share,
+        )
+        tasks = [asyncio.create_task(_load(repository)), asyncio.create_task(_watch_memory(metrics))]
+        yield
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await repository.close()
+        log.info("stopped")
+
+    app = FastAPI(
+        title="Headrace", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
+    app.state.repository, app.state.metrics, app.state.max_body_bytes = repository, metrics, settings.max_body_bytes
+    install_error_answers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    docs.mount(app)
+    return Edge(
+        app,
+        metrics=metrics,
+        api_key=settings.api_key.get_secret_value(),
+        max_body_bytes=settings.max_body_bytes,
+        log_requests=settings.log_requests,
+    )
+
+
+async def _load(repository: Repository) -> None:
+    await repository.load()
+    waiting = repository.waiting()
+    log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
+
+
+async def _watch_memory(metrics: Metrics) -> None:
+    while True:
+        metrics.measure_process()
+        await asyncio.sleep(MEMORY_INTERVAL_S)

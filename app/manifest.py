@@ -1,0 +1,266 @@
+"""The two files that may stand beside a model, as pydantic models.
+
+`manifest.json` says what the model is: training writes it, the service reads it, both through `Manifest`.
+`config.yaml` says how to serve it. In both an unknown key is an error that names the known ones.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.errors import ModelLoadFailed
+
+
+class Record(BaseModel):
+    """Immutable, and an unknown key is an error that names the known ones."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys_only(cls, values: Any) -> Any:
+        unknown = [str(key) for key in values if key not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            raise ValueError(f"unknown key {', '.join(unknown)}; wanted some of {', '.join(cls.model_fields)}")
+        return values
+
+
+class Feature(Record):
+    """One named input of the model, as a caller sends it.
+
+    kind:  a category is sent by its name; into a tensor of numbers it goes as its place in `categories`, from 0.
+    shape: of one instance's value: [] for a single number, [8, 8] for a small image.
+    minimum, maximum: the range that is accepted, in `unit`; None leaves that side open.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    description: str = ""
+    kind: Literal["number", "integer", "category", "text"] = "number"
+    unit: str = ""
+    shape: tuple[int, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    example: Any
+
+    @property
+    def wanted(self) -> str:
+        """What a value of this feature must be, in words: `0 to 50 mm`."""
+        if self.kind == "category":
+            return "one of " + ", ".join(self.categories)
+        if self.kind == "text":
+            return "a text"
+        noun, span = "an integer" if self.kind == "integer" else "a finite number", self._span()
+        return noun if not span else f"{noun}, {span}" if self.kind == "integer" else span
+
+    def _span(self) -> str:
+        """`0 to 50 mm`, `0 mm or more`, `50 mm or less`, or nothing without a bound."""
+        unit = f" {self.unit}" if self.unit else ""
+        low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
+        if low is not None and high is not None:
+            return f"{low} to {high}{unit}"
+        return f"{low}{unit} or more" if low is not None else f"{high}{unit} or less" if high is not None else ""
+
+
+class InputTensor(Record):
+    """An input of the graph and the features that fill it.
+
+    Scalar features are its columns, in order: tensor (rows, len(features)). One feature with a shape is the whole
+    tensor: (rows, *shape).
+    """
+
+    tensor: str
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _columns_or_one_block(self) -> Self:
+        if len(self.features) > 1 and any(feature.shape for feature in self.features):
+            raise ValueError(f"{self.tensor}: a feature with a shape must be the only one of its tensor")
+        return self
+
+
+class OutputTensor(Record):
+    """An output of the graph, as V1 answers it.
+
+    probabilities: (rows, len(labels)) -> fields `label` and `probability`.
+    value:         (rows,) or (rows, 1) -> one number in the field `name`, in `unit`.
+    """
+
+    tensor: str
+    kind: Literal["probabilities", "value"]
+    name: str
+    description: str = ""
+    unit: str = ""
+    labels: tuple[str, ...] = ()
+
+
+class Data(Record):
+    """Where the training data came from and how they were divided."""
+
+    name: str
+    source: str
+    licence: str
+    sha256: str
+    split: str
+    rows: dict[Literal["train", "validation", "test"], int]
+
+
+class Metric(Record):
+    """One figure on the held-out test split, the network's beside the baseline's."""
+
+    name: str
+    model: float
+    baseline: float
+    higher_is_better: bool
+
+
+class Evaluation(Record):
+    """The test split, looked at once.
+
+    baseline: what the network is compared with, in words.
+    verdict:  one honest sentence on whether the network earns its keep.
+    """
+
+    baseline: str
+    metrics: tuple[Metric, ...]
+    verdict: str
+
+
+class Training(Record):
+    """What is needed to run the training again."""
+
+    recipe: str
+    seed: int
+    epochs: int
+    best_epoch: int
+    settings: dict[str, str | int | float | bool | None]
+    versions: dict[str, str]
+
+
+class Summary(Record):
+    """A feature's distribution over the training split.
+
+    deciles: 11 values, from the minimum to the maximum, a tenth of the rows between neighbours.
+    missing: share of rows without a value, 0 to 1.
+    """
+
+    mean: float
+    standard_deviation: float
+    deciles: tuple[float, ...]
+    missing: float
+
+
+class Parity(Record):
+    """The largest difference between the PyTorch network and the exported graph, over held-out rows."""
+
+    rows: int
+    batches: tuple[int, ...]
+    max_abs_difference: float
+    tolerance: float
+
+
+class Golden(Record):
+    """A few inputs with the outputs that training computed for them; replayed whenever the model is loaded.
+
+    inputs, outputs: tensor name -> nested lists, the first axis the row.
+    """
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    tolerance: float
+
+
+class Manifest(Record):
+    """manifest.json: what a model version is. `app` owns it, `training` writes it."""
+
+    manifest_version: Literal[1] = 1
+    name: str
+    title: str
+    task: str
+    description: str
+    intended_use: str
+    limits: str
+    card: str = ""
+    inputs: Annotated[tuple[InputTensor, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[OutputTensor, ...], Field(min_length=1)]
+    preprocessing_outside_graph: tuple[str, ...] = ()
+    data: Data
+    evaluation: Evaluation
+    training: Training
+    summaries: dict[str, Summary]
+    parity: Parity
+    golden: Golden
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        return tuple(feature for tensor in self.inputs for feature in tensor.features)
+
+
+class Batching(Record):
+    """How requests of one model share a run.
+
+    max_rows: rows of one run; a larger request is cut into several.
+    queue_delay_ms: how long an idle model waits for company; 0 runs at once.
+    max_queue_rows: rows that may wait before callers are refused.
+    """
+
+    max_rows: Annotated[int, Field(ge=1)] = 64
+    queue_delay_ms: Annotated[float, Field(ge=0)] = 0
+    max_queue_rows: Annotated[int, Field(ge=1)] = 4096
+
+
+class VersionPolicy(Record):
+    """Serve the `latest` n versions by number."""
+
+    latest: Annotated[int, Field(ge=1)] = 1
+
+
+class ModelConfig(Record):
+    """config.yaml: how to serve a model; every key is optional.
+
+    instances: runs of this model at one time; None fills the cores.
+    threads:   intra-op threads of one run.
+    """
+
+    versions: VersionPolicy | Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = VersionPolicy()
+    batching: Batching | Literal[False] = Batching()
+    deadline_ms: Annotated[int, Field(ge=1)] = 30_000
+    instances: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1)] = 1
+    providers: tuple[str, ...] = ()
+    strict_providers: bool = False
+    required: bool = True
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """The manifest at path, None if there is none. Raises ModelLoadFailed on a manifest that does not hold."""
+    if not path.exists():
+        return None
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ModelLoadFailed(f"{path.name}: {explain(error)}") from error
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config at path, the defaults if there is none. Raises ModelLoadFailed on a config that does not hold."""
+    if not path.exists():
+        return ModelConfig()
+    try:
+        return ModelConfig.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelLoadFailed(f"{path.name}: not YAML: {error}") from error
+    except ValidationError as error:
+        raise ModelLoadFailed(f"{path.name}: {explain(error)}") from error
+
+
+def explain(error: ValidationError) -> str:
+    """pydantic's findings in one line: where, and what was wanted."""
+    findings = []
+    for finding in error.errors(include_url=False):
+        place = ".".join(str(part) for part in finding["loc"])
+        message = finding["msg"].removeprefix("Value error, ")
+        findings.append(f"{place}: {message}" if place else message)
+    return "; ".join(findings)

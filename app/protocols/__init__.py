@@ -1,0 +1,6 @@
+"""Bytes to tensors and back, one module a protocol. A new protocol is a new module with a `router`, and a line here."""
+
+from app.protocols import health, v1, v2
+
+ROUTERS = (health.router, v1.router, v2.router)
+"""In the order they are mounted."""

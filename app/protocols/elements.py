@@ -1,0 +1,152 @@
+"""JSON values <-> tensors: what both protocols share of parsing, checking and writing numbers and texts."""
+
+import json
+from collections.abc import Sequence
+from itertools import chain
+from math import prod
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.errors import InvalidInput
+from app.inference.signature import DTYPES, Tensor
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """A JSON object. NaN, Infinity and -Infinity are read as Triton and TensorFlow Serving read them.
+
+    Raises InvalidInput.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" not in body and b"Infinity" not in body:
+            raise InvalidInput(f"the body is not JSON: {error}") from error
+        value = _parse_with_tokens(body)
+    if not isinstance(value, dict):
+        raise InvalidInput(f"the body is {kind_of(value)}, wanted an object")
+    return value
+
+
+def _parse_with_tokens(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the body is not JSON: {error}") from error
+
+
+def dump(content: dict[str, Any]) -> bytes:
+    """JSON of an answer whose leaves may be numpy arrays and scalars; a value that is not finite becomes a token."""
+    if _is_finite(content):
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return json.dumps(content, default=lambda value: value.tolist(), separators=(",", ":")).encode()
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, np.ndarray | np.floating):
+        return value.dtype.kind != "f" or bool(np.isfinite(value).all())
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list) or all(map(_is_finite, value))
+
+
+def flatten(where: str, data: Any, shape: Sequence[int]) -> list[Any]:
+    """The elements of nested or flat data, row-major. Raises InvalidInput unless they fill the shape exactly."""
+    level = data if isinstance(data, list) else [data]
+    if shape and not isinstance(data, list):
+        raise InvalidInput(f"{where}: {kind_of(data)}, wanted a list of {prod(shape)} elements")
+    if level and isinstance(level[0], list):
+        for axis, size in enumerate(shape):
+            rows = [level] if axis == 0 else level
+            if not all(isinstance(row, list) and len(row) == size for row in rows):
+                raise InvalidInput(f"{where}: nested data do not have shape {list(shape)}")
+            level = list(chain.from_iterable(rows))
+    if len(level) != prod(shape):
+        raise InvalidInput(f"{where}: {len(level)} elements, wanted {prod(shape)} for shape {list(shape)}")
+    return level
+
+
+def nested_shape(where: str, data: Any) -> tuple[int, ...]:
+    """The shape that nested lists have if they are regular, read off their first elements."""
+    shape = []
+    while isinstance(data, list):
+        shape.append(len(data))
+        if not data:
+            break
+        data = data[0]
+    if len(shape) > 32:
+        raise InvalidInput(f"{where}: nested {len(shape)} deep, wanted at most 32")
+    return tuple(shape)
+
+
+def to_array(where: str, values: list[Any], datatype: str) -> Tensor:
+    """JSON elements as a flat array of the datatype, nothing lost on the way.
+
+    2.0 may stand for an integer and 0 or 1 for a boolean. A fraction, a value out of range or one of another type
+    raises InvalidInput that says which element.
+    """
+    dtype = DTYPES[datatype]
+    allowed = _allowed(datatype)
+    if not set(map(type, values)) <= allowed:
+        place, wrong = next((i, v) for i, v in enumerate(values) if type(v) not in allowed)
+        raise InvalidInput(f"{where}[{place}]: {kind_of(wrong)}, wanted {_wanted(datatype)}")
+    if dtype.kind == "f":
+        return _floats(where, values, datatype)
+    if dtype.kind in "iu":
+        return _integers(where, values, datatype)
+    if dtype.kind == "b" and not set(values) <= {0, 1}:
+        place, wrong = next((i, v) for i, v in enumerate(values) if v not in (0, 1))
+        raise InvalidInput(f"{where}[{place}]: {wrong}, wanted {_wanted(datatype)}")
+    return np.array(values, dtype)
+
+
+def _allowed(datatype: str) -> set[type]:
+    if datatype == "BYTES":
+        return {str}
+    return {bool, int} if datatype == "BOOL" else {int, float}
+
+
+def _floats(where: str, values: list[Any], datatype: str) -> Tensor:
+    with np.errstate(over="ignore"):
+        array = np.array(values, np.float64).astype(DTYPES[datatype])
+    if np.isinf(array).any():
+        for place in np.flatnonzero(np.isinf(array)).tolist():
+            if values[place] not in (np.inf, -np.inf):
+                raise InvalidInput(f"{where}[{place}]: {values[place]:g} does not fit {datatype}")
+    return array
+
+
+def _integers(where: str, values: list[Any], datatype: str) -> Tensor:
+    low, high = _range(datatype)
+    if float in map(type, values):
+        for place, value in enumerate(values):
+            if isinstance(value, float) and not value.is_integer():
+                raise InvalidInput(f"{where}[{place}]: {value}, wanted {_wanted(datatype)}")
+        values = [int(value) for value in values]
+    if values and not low <= min(values) <= max(values) <= high:
+        place = next(i for i, value in enumerate(values) if not low <= value <= high)
+        raise InvalidInput(f"{where}[{place}]: {values[place]}, wanted {_wanted(datatype)}")
+    return np.array(values, DTYPES[datatype])
+
+
+def _range(datatype: str) -> tuple[int, int]:
+    """The least and the greatest value of an integer datatype."""
+    dtype = DTYPES[datatype]
+    bits = 8 * dtype.itemsize
+    return (0, 2**bits - 1) if dtype.kind == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def _wanted(datatype: str) -> str:
+    if DTYPES[datatype].kind in "iu":
+        low, high = _range(datatype)
+        return f"an integer from {low} to {high} ({datatype})"
+    return {"BOOL": "true or false (BOOL)", "BYTES": "a string (BYTES)"}.get(datatype, f"a number ({datatype})")
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, for a sentence."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    names = {dict: "an object", list: "a list", str: "a string", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

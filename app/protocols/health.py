@@ -1,0 +1,53 @@
+"""Is it alive, is it ready, how is it doing: probes and metrics."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.metrics import Metrics
+from app.web import json_response, repository
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def root(request: Request) -> Response:
+    """The docs for a browser, a sign of life for a client."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/docs")
+    return json_response({"status": "alive"})
+
+
+@router.get("/health/live", summary="Does the process answer?")
+async def live() -> dict[str, bool]:
+    """200 whenever the event loop turns."""
+    return {"live": True}
+
+
+@router.get("/health/ready", summary="May traffic be sent here?")
+async def ready(request: Request) -> Response:
+    """200 when every required model is loaded and warm; 503 with the reason of each that is not.
+
+    A model that runs without an execution provider that its config.yaml asks for is named under `missing_providers`.
+    """
+    return readiness(request, {"ready": True})
+
+
+def readiness(request: Request, body: dict[str, Any]) -> Response:
+    """body with 200 when the service may take traffic, 503 and why not otherwise."""
+    models = repository(request)
+    if waiting := models.waiting():
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in waiting.items())
+        return json_response({**dict.fromkeys(body, False), "error": f"not ready: {reasons}"}, 503)
+    if missing := models.missing_providers():
+        body = {**body, "missing_providers": missing}
+    return json_response(body)
+
+
+@router.get("/metrics", summary="Figures for Prometheus")
+async def metrics(request: Request) -> Response:
+    """Prometheus's text format, summed over all workers."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.exposition(), media_type=CONTENT_TYPE_LATEST)

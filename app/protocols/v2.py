@@ -1,0 +1,73 @@
+"""Open Inference Protocol v2: server, model and inference routes."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app import __version__
+from app.errors import Unsupported
+from app.inference.model import Model
+from app.protocols import v2_codec
+from app.protocols.health import readiness
+from app.web import decoded, find_model, json_response, read_body, repository, unless_gone
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
+
+
+@router.get("", summary="What server is this?")
+async def server() -> dict[str, Any]:
+    """Name, version and the protocol's extensions that are served."""
+    return {"name": "headrace", "version": __version__, "extensions": []}
+
+
+@router.get("/health/live", summary="Does the process answer?")
+async def live() -> dict[str, bool]:
+    """As /health/live."""
+    return {"live": True}
+
+
+@router.get("/health/ready", summary="May traffic be sent here?")
+async def ready(request: Request) -> Response:
+    """As /health/ready."""
+    return readiness(request, {"ready": True, "live": True})
+
+
+@router.get("/models", summary="Which models serve?")
+async def models(request: Request) -> dict[str, list[str]]:
+    """The names of all models that answer now."""
+    return {"models": sorted({model.name for model in repository(request).models()})}
+
+
+@router.get("/models/{name}", summary="What does a model take and give?")
+@router.get("/models/{name}/versions/{version}", summary="What does a model version take and give?")
+async def metadata(request: Request, name: str, version: str | None = None) -> Response:
+    """The model's versions, inputs and outputs with datatype and shape; -1 is a free axis."""
+    model = find_model(request, "v2", name, version)
+    versions = [other.version for other in repository(request).serving(name)]
+    return json_response(v2_codec.metadata(name, versions, model.signature))
+
+
+@router.get("/models/{name}/ready", summary="Does a model answer?")
+@router.get("/models/{name}/versions/{version}/ready", summary="Does a model version answer?")
+async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
+    """200 when it does, 503 with the reason when it is known and does not."""
+    find_model(request, "v2", name, version)
+    return json_response({"name": name, "ready": True})
+
+
+@router.post("/models/{name}/infer", include_in_schema=False)
+@router.post("/models/{name}/versions/{version}/infer", include_in_schema=False)
+async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    """A prediction; openapi.py documents it once for each model."""
+    model = find_model(request, "v2", name, version)
+    if "inference-header-content-length" in request.headers:
+        raise Unsupported("binary tensor data are not supported; send JSON data")
+    body = await read_body(request)
+    return Response(await unless_gone(request, _infer(model, body)), media_type="application/json")
+
+
+async def _infer(model: Model, body: bytes) -> bytes:
+    asked = await decoded(body, lambda: v2_codec.decode(body, model.signature))
+    outputs = await model.infer(asked.tensors)
+    return v2_codec.encode(model.name, model.version, asked, outputs)

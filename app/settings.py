@@ -1,0 +1,44 @@
+"""All configuration of the service: flags of `python -m app serve` and HEADRACE_* variables, a flag winning.
+
+What depends on one model stands in its config.yaml instead.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Serve a model repository over HTTP."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_",
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="python -m app serve",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+    )
+
+    models: Annotated[Path, Field(description="the model repository, a folder of <name>/<version>/model.onnx")] = Path(
+        "models"
+    )
+    host: Annotated[str, Field(description="the address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="the port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[int, Field(ge=1, description="processes that serve, each with a listening socket")] = 1
+    api_key: Annotated[SecretStr, Field(description="a key that callers must send; empty lets everyone in")] = (
+        SecretStr("")
+    )
+    max_body_bytes: Annotated[int, Field(ge=1, description="the largest request body that is read, in bytes")] = (
+        64 * 1024 * 1024
+    )
+    stop_timeout_s: Annotated[int, Field(ge=0, description="seconds that a stop waits for answers under way")] = 30
+    log_format: Annotated[
+        Literal["auto", "json", "console"],
+        Field(description="json for machines, console for people, auto by whether standard output is a terminal"),
+    ] = "auto"
+    log_requests: Annotated[
+        bool, Field(description="a log line for each request; errors of ours are always logged")
+    ] = True

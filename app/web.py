@@ -1,0 +1,274 @@
+"""What every route shares: request id, API key, body limit, clock, log line, and errors as HTTP.
+
+`Edge` is a plain ASGI layer around the whole application, so that it also sees what no route does: unknown paths,
+bodies that are too large, bugs.
+"""
+
+import asyncio
+import hmac
+import re
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from math import ceil
+from time import perf_counter
+from typing import TypeVar
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import (
+    BodyTooLarge,
+    CallerGone,
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidInput,
+    ModelLoadFailed,
+    ModelNotFound,
+    ModelNotReady,
+    OutsideDomain,
+    QueueFull,
+    ServingError,
+    Unauthorized,
+    Unsupported,
+    UnsupportedMedia,
+)
+from app.inference.model import Model
+from app.metrics import Metrics
+from app.repository import Repository
+
+STATUS: dict[type[ServingError], int] = {
+    InvalidInput: 400,
+    OutsideDomain: 400,
+    Unauthorized: 401,
+    ModelNotFound: 404,
+    BodyTooLarge: 413,
+    UnsupportedMedia: 415,
+    QueueFull: 429,
+    CallerGone: 499,
+    InferenceFailed: 500,
+    ModelLoadFailed: 500,
+    Unsupported: 501,
+    ModelNotReady: 503,
+    DeadlineExceeded: 504,
+}
+
+OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)")
+"""Answered without a key: probes have none."""
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+"""A caller's request id that may be echoed into a header and the log."""
+
+LARGE_BODY_BYTES = 64 * 1024
+"""From this size on a body is decoded off the event loop: about a millisecond of JSON."""
+
+Answer = TypeVar("Answer")
+
+log = structlog.get_logger("headrace.web")
+
+
+@dataclass
+class Call:
+    """What is known of the request under way; the route fills in whom it called, for the log and the metrics."""
+
+    request_id: str
+    model: str = ""
+    protocol: str = ""
+    status: int = 0
+
+
+class Edge:
+    """The outermost layer: everything that comes in passes here once, and so does everything that goes out.
+
+    api_key: wanted of every request but health probes; empty lets everyone in.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, api_key: str, max_body_bytes: int, log_requests: bool
+    ) -> None:
+        self._app, self._metrics = app, metrics
+        self._key, self._max_body_bytes, self._log_requests = api_key.encode(), max_body_bytes, log_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        headers = dict(scope["headers"])
+        call = scope["headrace.call"] = Call(_request_id(headers))
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode())]
+            await send(message)
+
+        try:
+            self._check_key(scope["path"], headers)
+            self._check_length(headers)
+            await self._app(scope, receive, send_marked)
+        except ServingError as error:
+            await error_response(error)(scope, receive, send_marked)
+        except Exception:
+            log.exception("bug", request_id=call.request_id, method=scope["method"], path=scope["path"])
+            if call.status not in (0, 500):
+                raise
+            if not call.status:
+                await _bug_response(call)(scope, receive, send_marked)
+        finally:
+            self._record(scope, call, perf_counter() - started)
+
+    def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
+        if not self._key or OPEN_PATHS.fullmatch(path):
+            return
+        sent = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        if not hmac.compare_digest(sent, self._key):
+            raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+
+    def _check_length(self, headers: dict[bytes, bytes]) -> None:
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self._max_body_bytes:
+            raise BodyTooLarge(_too_large(f"{int(length)} bytes", self._max_body_bytes))
+
+    def _record(self, scope: Scope, call: Call, seconds: float) -> None:
+        self._metrics.requests.labels(call.model, call.protocol, call.status).inc()
+        self._metrics.request_seconds.labels(call.model, call.protocol).observe(seconds)
+        if self._log_requests:
+            log.info(
+                "request",
+                request_id=call.request_id,
+                method=scope["method"],
+                path=scope["path"],
+                model=call.model,
+                status=call.status,
+                ms=round(1000 * seconds, 3),
+            )
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    sent = headers.get(b"x-request-id", b"").decode("latin-1")
+    return sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
+def _too_large(size: str, limit: int) -> str:
+    return f"the body has {size}, wanted at most {limit} bytes"
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it outgrows the limit, whatever Content-Length said."""
+    limit: int = request.app.state.max_body_bytes
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise UnsupportedMedia(f"Content-Encoding {encoding}, wanted none")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge(_too_large("more", limit))
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def decoded(body: bytes, decode: Callable[[], Answer]) -> Answer:
+    """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on."""
+    return decode() if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode)
+
+
+async def unless_gone(request: Request, work: Coroutine[None, None, Answer]) -> Answer:
+    """The result of work, which is cancelled if the caller hangs up first. Raises CallerGone then."""
+    answer = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        raise CallerGone("the caller hung up")
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def repository(request: Request) -> Repository:
+    """The repository that the app was built with."""
+    found: Repository = request.app.state.repository
+    return found
+
+
+def find_model(request: Request, protocol: str, name: str, version: str | None = None) -> Model:
+    """The model that a path names; marks the call with it. Raises ModelNotFound, ModelNotReady."""
+    call: Call = request.scope["headrace.call"]
+    call.protocol = protocol
+    if version is not None and not re.fullmatch(r"[1-9][0-9]{0,17}", version):
+        raise ModelNotFound(f"no version {version!r} of model {name}; versions are positive integers")
+    try:
+        found = repository(request).get(name, int(version) if version else None)
+    except ModelNotReady:
+        call.model = name
+        raise
+    call.model = name
+    return found
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """A JSON body; numpy arrays are written as they stand."""
+    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
+
+
+def error_response(error: ServingError) -> Response:
+    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log."""
+    status = STATUS[type(error)]
+    headers = {}
+    if isinstance(error, QueueFull):
+        headers["retry-after"] = str(max(1, ceil(error.retry_after_s)))
+    elif isinstance(error, ModelNotReady):
+        headers["retry-after"] = "1"
+    elif isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
+    elif isinstance(error, BodyTooLarge):
+        headers["connection"] = "close"
+    if isinstance(error, InferenceFailed):
+        log.error("inference_failed", reason=str(error))
+        return _response(status, "the model failed on this input; the server's log has the reason", headers)
+    return _response(status, str(error), headers)
+
+
+def _response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps({"error": message}), status, headers, media_type="application/json")
+
+
+def _bug_response(call: Call) -> Response:
+    return _response(500, f"internal error; request id {call.request_id}")
+
+
+async def _on_bug(request: Request, _: Exception) -> Response:
+    return _bug_response(request.scope["headrace.call"])
+
+
+async def _on_serving_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ServingError)
+    return error_response(error)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = {
+        404: f"no such path: {request.url.path}; GET /openapi.json lists all",
+        405: f"method {request.method} is not allowed on {request.url.path}",
+    }
+    return _response(error.status_code, told.get(error.status_code, error.detail), dict(error.headers or {}))
+
+
+def install_error_answers(app: FastAPI) -> None:
+    """Every error that a route raises, and FastAPI's own, answers in the one shape."""
+    app.add_exception_handler(ServingError, _on_serving_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_bug)

@@ -1,0 +1,139 @@
+"""`python -m app` as an operator meets it: a process, its signals, its workers, its words."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests import graphs
+from tests.serving import free_port, serving_process
+
+pytestmark = pytest.mark.e2e
+
+ROW = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [3]}]}
+
+
+def app(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def total(metrics: str, name: str) -> float:
+    families = text_string_to_metric_families(metrics)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_a_stop_answers_what_was_accepted_and_exits_with_zero(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "slow", graphs.slow(turns=2000))
+    with serving_process(tmp_path / "models", tmp_path / "log") as (client, process), ThreadPoolExecutor(8) as callers:
+        answers = [callers.submit(client.post, "/v2/models/slow/infer", json=ROW) for _ in range(8)]
+        patience = threading.Event()
+        while total(client.get("/metrics").text, "headrace_queue_seconds_count") < 8:
+            patience.wait(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert [answer.result().status_code for answer in answers] == [200] * 8
+        assert process.wait(timeout=30) == 0
+
+
+def test_logs_are_one_json_line_a_request_with_its_id(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    with serving_process(tmp_path / "models", tmp_path / "log") as (client, _):
+        client.post("/v2/models/m/infer", json=ROW, headers={"x-request-id": "a-1"})
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["status"] for line in lines if line.get("request_id") == "a-1"] == [200]
+    starting = next(line for line in lines if line["event"] == "starting")
+    assert starting["threads_for_runs"] >= 1
+    assert lines[-1]["event"] == "stopped"
+
+
+def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
+        workers = [
+            child.pid for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
+        ]
+        assert len(workers) == 2
+
+        def call(_: int) -> int:
+            return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
+
+        with ThreadPoolExecutor(8) as callers:
+            assert set(callers.map(call, range(100))) == {200}
+        for _ in range(10):
+            metrics = httpx.get(f"{client.base_url}/metrics").text
+            assert total(metrics, "headrace_batch_rows_sum") == 100
+            assert {int(pid) for pid in re.findall(r'resident_memory_bytes\{pid="(\d+)"\}', metrics)} == set(workers)
+
+
+def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
+        supervisor = psutil.Process(process.pid)
+        before = {child.pid for child in supervisor.children()}
+        victim = next(child for child in supervisor.children() if "spawn_main" in " ".join(child.cmdline()))
+        victim.kill()
+        patience = threading.Event()
+        while len({child.pid for child in supervisor.children()} - before) < 1:
+            patience.wait(0.01)
+        for _ in range(20):
+            assert httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_port_in_use_and_a_missing_folder_are_told_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
+        taken.listen()
+        for workers in ("1", "2"):
+            refused = app(
+                "serve", "--models", str(tmp_path), "--port", str(taken.getsockname()[1]), "--workers", workers
+            )
+            assert refused.returncode == 1
+            assert "cannot listen on 127.0.0.1" in refused.stderr
+    refused = app("serve", "--models", str(tmp_path / "none"))
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--models names the model repository" in refused.stderr
+
+
+def test_wrong_words_on_the_command_line_are_told_the_right_ones() -> None:
+    assert "serve" in app("--help").stdout
+    assert "--max-body-bytes" in app("serve", "--help").stdout
+    assert app("sevre").returncode == 2
+    assert "unknown command 'sevre'" in app("sevre").stderr
+    refused = app("serve", "--port", "http")
+    assert refused.returncode == 2
+    assert "port: Input should be a valid integer" in refused.stderr
+    assert app("check").returncode == 2
+
+
+def test_check_says_how_each_model_would_be_served_and_fails_on_a_broken_one(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "good", graphs.double())
+    checked = app("check", str(tmp_path))
+    assert checked.returncode == 0
+    assert "ok      good version 1: x FP32[-1, 3] -> y FP32[-1, 3]" in checked.stdout
+    graphs.add_to_repository(tmp_path, "bad", b"garbage")
+    checked = app("check", str(tmp_path))
+    assert checked.returncode == 1
+    assert "FAILED  bad version 1: model.onnx: " in checked.stdout
+
+
+def test_the_service_starts_and_answers_where_torch_cannot_be_imported(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    (tmp_path / "blocked").mkdir()
+    for package in ("torch", "onnx", "sklearn"):
+        (tmp_path / "blocked" / f"{package}.py").write_text("raise ImportError('not installed')")
+    environment = {"PYTHONPATH": str(tmp_path / "blocked")}
+    with serving_process(tmp_path / "models", tmp_path / "log", **environment) as (client, _):
+        assert client.post("/v2/models/m/infer", json=ROW).json()["outputs"][0]["data"] == [6]

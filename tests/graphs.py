@@ -1,0 +1,139 @@
+"""Tiny ONNX graphs with known answers, and graphs that only look harmless."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+ONNX_TYPES = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+
+Shape = Sequence[int | str | None]
+
+
+def value(name: str, shape: Shape, datatype: str = "FP32") -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, ONNX_TYPES[datatype], shape)
+
+
+def graph(
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    constants: dict[str, np.ndarray] | None = None,
+) -> bytes:
+    tensors = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
+    made = helper.make_graph(nodes, "test", inputs, outputs, tensors)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def double(shape: Shape = ("batch", 3)) -> bytes:
+    """y = 2 x."""
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    return graph([node], [value("x", shape)], [value("y", shape)])
+
+
+def times(factor: float) -> bytes:
+    """y = factor x, a row of one number."""
+    node = helper.make_node("Mul", ["x", "factor"], ["y"])
+    constants = {"factor": np.array([factor], np.float32)}
+    return graph([node], [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
+
+
+def add() -> bytes:
+    """total = a + b, and their difference."""
+    nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]
+    row = ("batch", 2)
+    return graph(nodes, [value("a", row), value("b", row)], [value("total", row), value("difference", row)])
+
+
+def identity(datatype: str, shape: Shape = ("batch", 2)) -> bytes:
+    """y = x of any datatype."""
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return graph([node], [value("x", shape, datatype)], [value("y", shape, datatype)])
+
+
+def softmax_over_rows() -> bytes:
+    """Looks batchable; every row depends on all others."""
+    node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
+    return graph([node], [value("x", ("batch", 3))], [value("y", ("batch", 3))])
+
+
+def cumulative_sum() -> bytes:
+    """Looks batchable; its first axis is time."""
+    node = helper.make_node("CumSum", ["x", "axis"], ["y"])
+    return graph([node], [value("x", ("n", 3))], [value("y", ("n", 3))], {"axis": np.array(0, np.int64)})
+
+
+def dynamic_int8() -> bytes:
+    """Looks batchable; its scale is taken over all rows."""
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))])
+
+
+def embedding(rows: int = 4) -> bytes:
+    """y = table[ids]; an id out of range makes onnxruntime fail."""
+    table = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
+    node = helper.make_node("Gather", ["table", "ids"], ["y"])
+    return graph([node], [value("ids", ("batch", 1), "INT64")], [value("y", ("batch", 1, 2))], {"table": table})
+
+
+def reshape_to_pairs() -> bytes:
+    """Fails in the middle of a run where the length of x is odd."""
+    node = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    constants = {"shape": np.array([-1, 2], np.int64)}
+    return graph([node], [value("x", ("length",))], [value("y", ("pairs", 2))], constants)
+
+
+def slow(turns: int = 300) -> bytes:
+    """y = x after `turns` products of 256 x 256 matrices: about a millisecond each."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["condition"], ["go_on"]),
+            helper.make_node("MatMul", ["state", "unit"], ["product"]),
+        ],
+        "turn",
+        [value("turn", (), "INT64"), value("condition", (), "BOOL"), value("state", (256, 256))],
+        [value("go_on", (), "BOOL"), value("product", (256, 256))],
+    )
+    nodes = [
+        helper.make_node("Loop", ["turns", "", "unit"], ["last"], body=body),
+        helper.make_node("Gather", ["last", "first"], ["row"]),
+        helper.make_node("ReduceSum", ["row"], ["one"], keepdims=0),
+        helper.make_node("Mul", ["x", "one"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "unit": np.eye(256, dtype=np.float32),
+        "turns": np.array(turns, np.int64),
+        "first": np.array([0], np.int64),
+    }
+    return graph(nodes, [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
+
+
+def add_to_repository(folder: Path, name: str, model: bytes, version: int = 1, config: str = "") -> Path:
+    """Writes models/<name>/<version>/model.onnx, and config.yaml if there is one; the version's folder."""
+    place = folder / name / str(version)
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(model)
+    if config:
+        (folder / name / "config.yaml").write_text(config)
+    return place

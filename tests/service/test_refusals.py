@@ -1,0 +1,124 @@
+"""Whatever a caller does wrong is a 4xx with a sentence, and the service goes on."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from tests import graphs
+from tests.manifests import manifest
+from tests.serving import serving
+
+LIMIT = 100_000
+ROW = {"length": 1, "width": 2, "height": 3}
+X = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("models")
+    place = graphs.add_to_repository(folder, "leaf", graphs.double())
+    (place / "manifest.json").write_text(manifest().model_dump_json())
+    graphs.add_to_repository(folder, "table", graphs.embedding())
+    graphs.add_to_repository(folder, "pairs", graphs.reshape_to_pairs())
+    with serving(folder, max_body_bytes=LIMIT) as client:
+        yield client
+
+
+def v1(*instances: Any) -> bytes:
+    return json.dumps({"instances": instances}).encode()
+
+
+def v2(**changes: Any) -> bytes:
+    return json.dumps({"inputs": [{**X, **changes}]}).encode()
+
+
+PREDICT, INFER = "/v1/models/leaf:predict", "/v2/models/leaf/infer"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "sentence"),
+    [
+        (PREDICT, b"{", 400, "the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
+        (PREDICT, b"\x00\xff", 400, "the body is not JSON"),
+        (INFER, b"", 400, "the body is not JSON"),
+        ("/v1/models/oak:predict", v1(ROW), 404, "no model 'oak'; models: leaf, pairs, table"),
+        ("/v2/models/oak/infer", v2(), 404, "no model 'oak'; models: leaf, pairs, table"),
+        ("/v2/models/leaf/versions/2/infer", v2(), 404, "model leaf has no version 2; versions: 1"),
+        ("/v2/models/leaf/versions/one/infer", v2(), 404, "no version 'one' of model leaf"),
+        ("/v2/models/leaf/versions/99999999999999999999/infer", v2(), 404, "versions are positive integers"),
+        ("/v2/models/..%2f..%2fetc/infer", v2(), 404, "no such path"),
+        (INFER, v2(shape=[1, 2], data=[1, 2]), 400, "x: shape [1, 2], wanted [-1, 3]"),
+        (INFER, v2(datatype="INT32"), 400, "x: datatype INT32, wanted FP32"),
+        (INFER, v2(data=[1, 2, "3"]), 400, "x[2]: a string, wanted a number (FP32)"),
+        (INFER, v2(name="y"), 400, "unknown input y; the model takes x"),
+        (INFER, v2(data=[1, -2, 3]), 400, "x[0, 1] (width): -2, wanted 0 mm or more"),
+        (INFER, v2(data=[1, float("nan"), 3]), 400, "x[0, 1] (width): NaN, wanted 0 mm or more"),
+        (PREDICT, v1(ROW, {**ROW, "length": float("nan")}), 400, "instances[1].length: NaN, wanted 0 to 50 mm"),
+        (PREDICT, v1({**ROW, "length": 51}), 400, "instances[0].length: 51, wanted 0 to 50 mm"),
+        (PREDICT, v1({**ROW, "length": "4"}), 400, "instances[0].length: '4', wanted 0 to 50 mm"),
+        (PREDICT, v1(ROW)[:-1] + b" " * LIMIT + b"}", 413, f"wanted at most {LIMIT} bytes"),
+        (
+            "/v1/models/table:predict",
+            v1([4]),
+            400,
+            "the model refuses these values: indices element out of data bounds",
+        ),
+        ("/nowhere", b"", 404, "no such path: /nowhere"),
+        ("/health/live", b"", 405, "method POST is not allowed on /health/live"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(
+    client: httpx.Client, path: str, body: bytes, status: int, sentence: str
+) -> None:
+    answer = client.post(path, content=body)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert sentence in answer.json()["error"]
+    assert "/onnxruntime" not in answer.text
+    assert client.post(PREDICT, content=v1(ROW)).status_code == 200
+
+
+def test_what_fails_inside_a_run_is_ours_and_keeps_its_reason_to_the_log(client: httpx.Client) -> None:
+    body = {"inputs": [{"name": "x", "shape": [3], "datatype": "FP32", "data": [1, 2, 3]}]}
+    answer = client.post("/v2/models/pairs/infer", json=body)
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the model failed on this input; the server's log has the reason"}
+
+
+def test_a_body_without_a_length_is_counted_while_it_streams(client: httpx.Client) -> None:
+    sent = []
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(5000):
+            sent.append(1)
+            yield b" " * LIMIT
+
+    with suppress(httpx.WriteError):  # the service may hang up while this side is still sending
+        assert client.post(PREDICT, content=endless()).status_code == 413
+    assert len(sent) < 5000
+    assert client.get("/health/live").status_code == 200
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(client: httpx.Client) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
+        raw.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {10**12}\r\n\r\n".encode())
+        answer = b""
+        while part := raw.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_compressed_body_is_refused_rather_than_misread(client: httpx.Client) -> None:
+    answer = client.post(PREDICT, content=b"x", headers={"content-encoding": "gzip"})
+    assert answer.status_code == 415
+    assert answer.json() == {"error": "Content-Encoding gzip, wanted none"}
+
+
+def test_binary_tensors_are_refused_rather_than_misread(client: httpx.Client) -> None:
+    answer = client.post(INFER, content=v2(), headers={"inference-header-content-length": "10"})
+    assert answer.status_code == 501

@@ -1,0 +1,54 @@
+"""Which versions of a model serve, and which one answers."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import graphs
+from tests.serving import serving
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    for version in (1, 2, 10):
+        graphs.add_to_repository(tmp_path, "m", graphs.times(version), version)
+    return tmp_path
+
+
+def factor(client: httpx.Client, version: str = "") -> float | int:
+    """What the model multiplies by, or the status of its refusal."""
+    answer = client.post(f"/v1/models/m{version}:predict", json={"instances": [[1]]})
+    return float(answer.json()["predictions"][0][0]) if answer.status_code == 200 else answer.status_code
+
+
+def test_the_highest_version_serves_alone_by_default_and_ten_is_above_two(models: Path) -> None:
+    with serving(models) as client:
+        assert factor(client) == factor(client, "/versions/10") == 10
+        assert factor(client, "/versions/2") == 404
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"), [("{latest: 2}", [2, 10]), ("all", [1, 2, 10]), ("[1, 2]", [1, 2]), ("[10]", [10])]
+)
+def test_a_policy_names_the_versions_that_serve(models: Path, policy: str, served: list[int]) -> None:
+    (models / "m/config.yaml").write_text(f"versions: {policy}")
+    with serving(models) as client:
+        assert client.get("/v2/models/m").json()["versions"] == [str(version) for version in served]
+        assert [factor(client, f"/versions/{version}") for version in served] == served
+        assert factor(client) == max(served)
+
+
+def test_the_highest_version_that_can_serve_answers_when_a_higher_one_is_broken(models: Path) -> None:
+    (models / "m/10/model.onnx").write_bytes(b"broken")
+    (models / "m/config.yaml").write_text("versions: all")
+    with serving(models, until="/v2/models/m/versions/2/ready") as client:
+        assert factor(client) == 2
+        assert factor(client, "/versions/10") == 503
+        assert "m: model.onnx" in client.get("/health/ready").json()["error"]
+
+
+def test_a_policy_for_a_version_that_is_not_there_is_told(models: Path) -> None:
+    (models / "m/config.yaml").write_text("versions: [3]")
+    with serving(models, until="/health/live") as client:
+        assert "config.yaml asks for versions [3]; there are [1, 2, 10]" in client.get("/health/ready").json()["error"]

@@ -1,0 +1,56 @@
+"""Which graphs may share runs: found out by running them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.inference.probe import Finding, probe
+from app.inference.session import Session
+from tests import graphs
+
+
+def finding(tmp_path: Path, model: bytes) -> Finding:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model)
+    return probe(Session(file))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        graphs.double(),
+        graphs.double((None, 3)),
+        graphs.double(("batch", "length")),
+        graphs.double(("unk__12", 4)),
+        graphs.add(),
+        graphs.embedding(),
+        *(graphs.identity(datatype) for datatype in graphs.ONNX_TYPES),
+    ],
+)
+def test_rows_that_do_not_meet_may_share_a_run(tmp_path: Path, model: bytes) -> None:
+    found = finding(tmp_path, model)
+    assert found.batched, found.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (graphs.softmax_over_rows(), "a row alone and in a batch differ"),
+        (graphs.cumulative_sum(), "a row alone and in a batch differ"),
+        (graphs.dynamic_int8(), "beside huge neighbours|a row alone and in a batch differ"),
+        (graphs.double((2, 3)), "the first axis of x, y is not free"),
+        (graphs.double(()), "the first axis of x, y is not free"),
+        (graphs.reshape_to_pairs(), "different names: length, pairs"),
+    ],
+)
+def test_graphs_that_only_look_batchable_are_found_out(tmp_path: Path, model: bytes, reason: str) -> None:
+    found = finding(tmp_path, model)
+    assert not found.batched
+    assert re.search(reason, found.reason)
+
+
+def test_a_finding_has_an_example_that_the_graph_runs(tmp_path: Path) -> None:
+    found = finding(tmp_path, graphs.add())
+    assert found.example is not None
+    assert {name: tensor.shape for name, tensor in found.example.items()} == {"a": (1, 2), "b": (1, 2)}

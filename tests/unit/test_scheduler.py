@@ -1,0 +1,295 @@
+"""When batches form, on plain functions as runs: who travels with whom, who is refused, who leaves."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFull
+from app.inference.scheduler import Limits, Scheduler
+from app.inference.signature import Tensors
+from app.metrics import Metrics, ModelMetrics
+
+
+class Run:
+    """Doubles its rows, and stops before it does while `gate` is closed. Remembers the rows of each run."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Semaphore(0)
+        self.batches: list[list[float]] = []
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        self.batches.append(tensors["x"].reshape(len(tensors["x"]), -1)[:, 0].tolist())
+        self.started.release()
+        assert self.gate.wait(timeout=10)
+        if np.isnan(np.asarray(tensors["x"], np.float64)).any():
+            raise InferenceFailed("not a number")
+        return {"y": np.multiply(tensors["x"], 2)}
+
+
+def rows(*values: float, width: int = 1) -> Tensors:
+    return {"x": np.repeat(np.array(values, np.float32)[:, None], width, axis=1)}
+
+
+def limits(**changes: Any) -> Limits:
+    usual: dict[str, Any] = {
+        "max_rows": 4,
+        "queue_delay_s": 0.0,
+        "max_queue_rows": 100,
+        "deadline_s": 10.0,
+        "instances": 1,
+    }
+    return Limits(**usual | changes)
+
+
+def play(
+    run: Callable[[Tensors], Tensors], wanted: Limits, scene: Callable[[Scheduler], Coroutine[None, None, None]]
+) -> None:
+    """Run a scene on a scheduler and close it."""
+
+    async def main() -> None:
+        scheduler = Scheduler(run, wanted, ModelMetrics(Metrics(), "m"), "m")
+        try:
+            await scene(scheduler)
+        finally:
+            await scheduler.close()
+
+    asyncio.run(main())
+
+
+async def occupy(scheduler: Scheduler, run: Run) -> "asyncio.Task[Tensors]":
+    """A request that is being computed and stays so until the gate opens."""
+    run.gate.clear()
+    task = asyncio.create_task(scheduler.submit(rows(0), 1))
+    await asyncio.to_thread(run.started.acquire)
+    return task
+
+
+async def queued(scheduler: Scheduler, tensors: Tensors, deadline_s: float | None = None) -> "asyncio.Task[Tensors]":
+    """A request that has entered the queue."""
+    task = asyncio.create_task(scheduler.submit(tensors, len(tensors["x"]), deadline_s))
+    await asyncio.sleep(0)
+    return task
+
+
+def test_an_idle_model_runs_a_request_at_once_and_alone() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        assert (await scheduler.submit(rows(3), 1))["y"].tolist() == [[6]]
+
+    play(run, limits(), scene)
+    assert run.batches == [[3]]
+
+
+def test_requests_of_one_turn_of_the_loop_travel_together_and_each_gets_its_own_rows() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        answers = await asyncio.gather(*(scheduler.submit(rows(i, i + 0.5), 2) for i in range(2)))
+        assert [answer["y"].ravel().tolist() for answer in answers] == [[0, 1], [2, 3]]
+
+    play(run, limits(), scene)
+    assert run.batches == [[0, 0.5, 1, 1.5]]
+
+
+def test_what_arrives_during_a_run_forms_the_next_batch_up_to_the_largest_size() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await queued(scheduler, rows(i)) for i in range(1, 6)]
+        run.gate.set()
+        await asyncio.gather(first, *others)
+
+    play(run, limits(), scene)
+    assert run.batches == [[0], [1, 2, 3, 4], [5]]
+
+
+def test_rows_of_another_width_wait_for_a_run_of_their_own() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await queued(scheduler, rows(i, width=1 + i % 2)) for i in range(1, 5)]
+        run.gate.set()
+        answers = await asyncio.gather(first, *others)
+        assert [answer["y"].shape for answer in answers[1:]] == [(1, 2), (1, 1), (1, 2), (1, 1)]
+
+    play(run, limits(), scene)
+    assert run.batches == [[0], [1, 3], [2, 4]]
+
+
+def test_a_request_larger_than_the_largest_batch_is_cut_and_put_together_again() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        answer = await scheduler.submit(rows(*range(10)), 10)
+        assert answer["y"].ravel().tolist() == [2 * i for i in range(10)]
+
+    play(run, limits(), scene)
+    assert [len(batch) for batch in run.batches] == [4, 4, 2]
+
+
+def test_a_model_that_is_not_batched_runs_every_request_whole_and_alone() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        await asyncio.gather(*(scheduler.submit(rows(*range(6)), 1) for _ in range(3)))
+
+    play(run, limits(max_rows=None), scene)
+    assert [len(batch) for batch in run.batches] == [6, 6, 6]
+
+
+def test_a_full_queue_refuses_with_a_time_to_come_back_and_loses_nothing() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await queued(scheduler, rows(i)) for i in range(1, 4)]
+        with pytest.raises(QueueFull, match="3 rows wait, at most 3 may") as refused:
+            await scheduler.submit(rows(9), 1)
+        assert refused.value.retry_after_s >= 0
+        run.gate.set()
+        assert len(await asyncio.gather(first, *others)) == 4
+
+    play(run, limits(max_queue_rows=3), scene)
+
+
+def test_a_cancelled_caller_leaves_the_queue_before_it_is_computed_and_its_neighbours_unharmed() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        gone, stays = await queued(scheduler, rows(1)), await queued(scheduler, rows(2))
+        gone.cancel()
+        await asyncio.wait([gone])
+        run.gate.set()
+        assert (await stays)["y"].tolist() == [[4]]
+        await first
+
+    play(run, limits(), scene)
+    assert run.batches == [[0], [2]]
+
+
+def test_a_cancelled_caller_makes_room_in_the_queue() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        gone = await queued(scheduler, rows(1))
+        gone.cancel()
+        await asyncio.wait([gone])
+        stays = await queued(scheduler, rows(2))
+        run.gate.set()
+        await asyncio.gather(first, stays)
+
+    play(run, limits(max_queue_rows=1), scene)
+
+
+def test_a_deadline_answers_while_the_run_before_it_goes_on_and_drops_the_rows() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.01 s"):
+            await (await queued(scheduler, rows(1), deadline_s=0.01))
+        run.gate.set()
+        await first
+
+    play(run, limits(), scene)
+    assert run.batches == [[0]]
+
+
+def test_a_row_that_makes_a_batch_fail_fails_alone() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        values = [1, float("nan"), 3, 4]
+        answers = await asyncio.gather(*(scheduler.submit(rows(v), 1) for v in values), return_exceptions=True)
+        assert isinstance(answers[1], InferenceFailed)
+        assert [a["y"].item() for a in answers if not isinstance(a, BaseException)] == [2, 6, 8]
+
+    play(run, limits(), scene)
+
+
+@pytest.mark.parametrize("error", [InvalidInput("bad"), ZeroDivisionError("a bug")])
+def test_whatever_a_run_raises_reaches_its_caller_and_the_next_request_is_served(error: Exception) -> None:
+    failures = [error]
+
+    def run(tensors: Tensors) -> Tensors:
+        if failures:
+            raise failures.pop()
+        return {"y": tensors["x"]}
+
+    async def scene(scheduler: Scheduler) -> None:
+        with pytest.raises(type(error)):
+            await scheduler.submit(rows(1), 1)
+        assert (await scheduler.submit(rows(1), 1))["y"].item() == 1
+
+    play(run, limits(), scene)
+
+
+def test_a_queue_delay_waits_for_company_and_no_longer_than_a_full_batch() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await queued(scheduler, rows(1))
+        await asyncio.sleep(0.01)
+        others = [await queued(scheduler, rows(i)) for i in (2, 3, 4)]
+        await asyncio.wait_for(asyncio.gather(first, *others), timeout=10)
+
+    play(run, limits(queue_delay_s=60.0), scene)
+    assert run.batches == [[1, 2, 3, 4]]
+
+
+def test_a_queue_delay_ends_though_no_company_comes() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        await asyncio.wait_for(scheduler.submit(rows(1), 1), timeout=10)
+
+    play(run, limits(queue_delay_s=0.01), scene)
+    assert run.batches == [[1]]
+
+
+def test_two_instances_compute_at_one_time() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first, second = await occupy(scheduler, run), await occupy(scheduler, run)
+        run.gate.set()
+        await asyncio.gather(first, second)
+
+    play(run, limits(instances=2), scene)
+    assert len(run.batches) == 2
+
+
+def test_closing_answers_what_was_accepted() -> None:
+    run = Run()
+    answers: list[Tensors] = []
+
+    async def main() -> None:
+        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m"), "m")
+        first = await occupy(scheduler, run)
+        waiting = await queued(scheduler, rows(5))
+        closing = asyncio.create_task(scheduler.close())
+        run.gate.set()
+        await closing
+        answers.extend([await first, await waiting])
+
+    asyncio.run(main())
+    assert [answer["y"].item() for answer in answers] == [0, 10]
+
+
+def test_an_output_without_a_row_for_each_row_is_an_error_and_not_a_mixed_up_answer() -> None:
+    async def scene(scheduler: Scheduler) -> None:
+        answers = await asyncio.gather(*(scheduler.submit(rows(i), 1) for i in range(2)), return_exceptions=True)
+        assert all(isinstance(answer, InferenceFailed) for answer in answers)
+
+    play(lambda _: {"y": np.zeros(7, np.float32)}, limits(), scene)

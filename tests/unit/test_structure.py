@@ -1,0 +1,106 @@
+"""The architecture as code: who may import whom, and that every error has a status."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import errors
+from app.web import STATUS
+
+ROOT = Path(__file__).parents[2]
+
+MAY_IMPORT = {
+    "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
+    "app.check": {"app.repository", "app.errors"},
+    "app.workers": {"app", "app.main", "app.logs", "app.settings"},
+    "app.main": {
+        "app",
+        "app.docs",
+        "app.inference",
+        "app.metrics",
+        "app.protocols",
+        "app.repository",
+        "app.settings",
+        "app.web",
+    },
+    "app.docs": {"app.openapi", "app.web"},
+    "app.openapi": {"app.repository", "app.manifest", "app.inference", "app.protocols"},
+    "app.protocols": {
+        "app",
+        "app.web",
+        "app.repository",
+        "app.inference",
+        "app.manifest",
+        "app.metrics",
+        "app.errors",
+        "app.protocols",
+    },
+    "app.web": {"app.repository", "app.inference", "app.metrics", "app.errors"},
+    "app.repository": {"app.inference", "app.manifest", "app.metrics", "app.errors"},
+    "app.inference": {"app.manifest", "app.metrics", "app.errors", "app.inference"},
+    "app.manifest": {"app.errors"},
+    "app.settings": set[str](),
+    "app.logs": set[str](),
+    "app.metrics": set[str](),
+    "app.errors": set[str](),
+    "app": set[str](),
+}
+"""A package's modules share its line. A new edge is a decision, made here."""
+
+TRAINING_MAY_IMPORT_OF_APP = {
+    "training.verify": {"app.inference", "app.errors"},
+    "training.publish": {"app.manifest"},
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = (ROOT / node.module.replace(".", "/")).is_dir()
+            yield from (f"{node.module}.{name.name}" if inside else node.module for name in node.names)
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def line_of(module: str) -> str:
+    """The module's own line in the table, or that of the package it is in."""
+    if module in MAY_IMPORT:
+        return module
+    parent = ".".join(module.split(".")[:2])
+    return parent if parent in MAY_IMPORT else module.split(".")[0]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "app").rglob("*.py")), ids=module_of)
+def test_a_module_of_app_imports_only_what_its_line_allows(file: Path) -> None:
+    allowed = MAY_IMPORT[line_of(module_of(file))]
+    wrong = {name for name in imports(file) if name.split(".")[0] in ("app", "training", "tests", "torch")}
+    assert {line_of(name) for name in wrong} <= allowed
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "training").rglob("*.py")), ids=module_of)
+def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> None:
+    module = module_of(file)
+    allowed = TRAINING_MAY_IMPORT_OF_APP.get(module, set())
+    assert {line_of(name) for name in imports(file) if name.split(".")[0] == "app"} <= allowed
+    if module.startswith(("training.datasets.", "training.networks.")):
+        package = module.rsplit(".", 1)[0]
+        assert all(name.startswith(package) for name in imports(file) if name.startswith("training"))
+
+
+def test_every_error_has_a_status() -> None:
+    wanted = {
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.ServingError) and error is not errors.ServingError
+    }
+    assert set(STATUS) == wanted
+
+
+def test_nothing_of_the_service_imports_torch() -> None:
+    assert not [file for file in (ROOT / "app").rglob("*.py") if "torch" in {n.split(".")[0] for n in imports(file)}]
