@@ -1,4 +1,4 @@
-"""The commands: `python -m app serve` and `python -m app check`."""
+"""The commands: `python -m app serve`, `check` and `settings`."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic_settings import CliApp, SettingsError
 
 from app import check, workers
 from app.manifest import explain
-from app.settings import Settings
+from app.settings import Settings, table
 
 HELP = """usage: python -m app COMMAND [--help]
 
@@ -17,6 +17,7 @@ Headrace serves the trained networks of a model repository over HTTP.
   serve    answer predictions:        python -m app serve --models models --port 8000
   check    open every model and say whether and how it would be served, then end:
                                       python -m app check models
+  settings every setting of serve with its variable, flag and default
 
 Every flag of serve is also an environment variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES. A flag wins."""
 
@@ -28,6 +29,9 @@ def main(arguments: list[str]) -> int:
             return _serve(rest)
         case ["check", *rest]:
             return _check(rest)
+        case ["settings"]:
+            print(table())
+            return 0
         case [] | ["-h" | "--help"]:
             print(HELP)
             return 0

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Serve a model repository over HTTP."""
+    """Serve a model repository over HTTP. A flag is also a variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES."""
 
     model_config = SettingsConfigDict(
         env_prefix="HEADRACE_",
@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         cli_implicit_flags=True,
     )
 
-    models: Annotated[Path, Field(description="the model repository, a folder of <name>/<version>/model.onnx")] = Path(
+    models: Annotated[Path, Field(description="the model repository, a folder of NAME/VERSION/model.onnx")] = Path(
         "models"
     )
     host: Annotated[str, Field(description="the address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
@@ -42,3 +42,14 @@ class Settings(BaseSettings):
     log_requests: Annotated[
         bool, Field(description="a log line for each request; errors of ours are always logged")
     ] = True
+
+
+def table() -> str:
+    """Every setting as a Markdown table; the README holds it."""
+    lines = ["| variable | flag | default | what |", "| --- | --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "none"
+        flag = name.replace("_", "-")
+        lines.append(f"| `HEADRACE_{name.upper()}` | `--{flag}` | {shown} | {field.description} |")
+    return "\n".join(lines)

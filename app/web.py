@@ -236,7 +236,6 @@ def error_response(error: ServingError) -> Response:
     elif isinstance(error, BodyTooLarge):
         headers["connection"] = "close"
     if isinstance(error, InferenceFailed):
-        log.error("inference_failed", reason=str(error))
         return _response(status, "the model failed on this input; the server's log has the reason", headers)
     return _response(status, str(error), headers)
 
@@ -253,8 +252,11 @@ async def _on_bug(request: Request, _: Exception) -> Response:
     return _bug_response(request.scope["headrace.call"])
 
 
-async def _on_serving_error(_: Request, error: Exception) -> Response:
+async def _on_serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
+    if isinstance(error, InferenceFailed):
+        call: Call = request.scope["headrace.call"]
+        log.error("inference_failed", request_id=call.request_id, model=call.model, reason=str(error))
     return error_response(error)
 
 

@@ -65,15 +65,15 @@ class Model:
         limits = _limits(config, self.signature.batched, self.instances)
         self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
 
-    async def infer(self, tensors: Tensors) -> Tensors:
-        """All outputs for a request: name -> array, in the graph's order.
+    async def infer(self, tensors: Tensors, deadline_s: float | None = None) -> Tensors:
+        """All outputs for a request: name -> array, in the graph's order; by the model's deadline or a nearer one.
 
         Raises InvalidInput for tensors that the signature or the manifest's ranges refuse, and what
         `Scheduler.submit` raises.
         """
         rows = self.signature.check(tensors)
         check_domains(self._domains, tensors)
-        return await self._scheduler.submit(tensors, rows)
+        return await self._scheduler.submit(tensors, rows, deadline_s)
 
     async def close(self) -> None:
         """Answer what was accepted, then let go of the session."""

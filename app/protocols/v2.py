@@ -69,5 +69,5 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
 
 async def _infer(model: Model, body: bytes) -> bytes:
     asked = await decoded(body, lambda: v2_codec.decode(body, model.signature))
-    outputs = await model.infer(asked.tensors)
+    outputs = await model.infer(asked.tensors, asked.timeout_s)
     return v2_codec.encode(model.name, model.version, asked, outputs)

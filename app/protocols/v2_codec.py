@@ -18,11 +18,16 @@ UNSUPPORTED = {"binary_data_output", "binary_data", "binary_data_size", "classif
 
 @dataclass(frozen=True)
 class InferRequest:
-    """A decoded request. outputs: the names asked for, in order; empty for all."""
+    """A decoded request.
+
+    outputs:   the names asked for, in order; empty for all.
+    timeout_s: the caller's own deadline, None for the model's.
+    """
 
     id: str | None
     tensors: Tensors
     outputs: tuple[str, ...]
+    timeout_s: float | None = None
 
 
 def decode(body: bytes, signature: Signature) -> InferRequest:
@@ -38,7 +43,15 @@ def decode(body: bytes, signature: Signature) -> InferRequest:
         if name in tensors:
             raise InvalidInput(f"input {name} is given twice")
         tensors[name] = _tensor(name, entry)
-    return InferRequest(identity, tensors, _asked(request, signature))
+    return InferRequest(identity, tensors, _asked(request, signature), _timeout_s(request))
+
+
+def _timeout_s(request: dict[str, Any]) -> float | None:
+    """The parameter `timeout`, microseconds on the wire; 0 asks for none."""
+    microseconds = (request.get("parameters") or {}).get("timeout", 0)
+    if type(microseconds) is not int or microseconds < 0:
+        raise InvalidInput(f"parameter timeout: {microseconds!r}, wanted microseconds as an integer from 0")
+    return microseconds / 1e6 or None
 
 
 def _objects(request: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -88,9 +88,12 @@ def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> N
     module = module_of(file)
     allowed = TRAINING_MAY_IMPORT_OF_APP.get(module, set())
     assert {line_of(name) for name in imports(file) if name.split(".")[0] == "app"} <= allowed
+    inside = {name for name in imports(file) if name.startswith("training.")}
     if module.startswith(("training.datasets.", "training.networks.")):
         package = module.rsplit(".", 1)[0]
-        assert all(name.startswith(package) for name in imports(file) if name.startswith("training"))
+        assert all(name.startswith(package) for name in inside)
+    if not module.startswith(("training.recipe", "training.run", "training.__main__")):
+        assert not {name for name in inside if name.startswith("training.recipe")}
 
 
 def test_every_error_has_a_status() -> None:

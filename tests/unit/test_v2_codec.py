@@ -39,6 +39,11 @@ def test_outputs_come_in_the_order_asked_for_and_an_id_only_if_one_was_sent() ->
     assert "id" not in answer
 
 
+def test_a_timeout_is_in_microseconds_and_zero_asks_for_none() -> None:
+    assert decode(inputs=[X], parameters={"timeout": 1500}).timeout_s == 0.0015
+    assert decode(inputs=[X], parameters={"timeout": 0}).timeout_s is None
+
+
 def test_an_empty_list_of_outputs_asks_for_all() -> None:
     assert decode(inputs=[X], outputs=[]).outputs == ()
 
@@ -62,6 +67,8 @@ def test_an_empty_list_of_outputs_asks_for_all() -> None:
         ({"inputs": [{**X, "data": [1]}]}, "x: 1 elements, wanted 2"),
         ({"inputs": [{**X, "parameters": 3}]}, "x: parameters are a number, wanted an object"),
         ({"inputs": [X], "parameters": {"a": []}}, "the request: parameter a is a list, wanted a string"),
+        ({"inputs": [X], "parameters": {"timeout": "1"}}, "parameter timeout: '1', wanted microseconds"),
+        ({"inputs": [X], "parameters": {"timeout": -1}}, "parameter timeout: -1, wanted microseconds"),
         ({"inputs": [X], "id": 3}, "id: a number, wanted a string"),
         ({"inputs": [X], "outputs": [{"name": "z"}]}, r"outputs\[0\]: 'z', wanted one of y, n, each once"),
         ({"inputs": [X], "outputs": [{"name": "y"}, {"name": "y"}]}, r"outputs\[1\]: 'y', wanted"),

@@ -1,0 +1,56 @@
+"""From data to a served prediction, by the commands that a user types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from tests.serving import serving_process
+
+pytestmark = pytest.mark.e2e
+
+
+def test_breast_cancer_is_trained_published_served_and_predicted_by_both_protocols(tmp_path: Path) -> None:
+    models, runs = tmp_path / "models", tmp_path / "runs"
+    command = [sys.executable, "-m", "training", "fit", "breast-cancer", "--models", str(models), "--runs", str(runs)]
+    fitted = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert fitted.returncode == 0, fitted.stderr
+    assert f"Published as {models}/breast-cancer/1." in fitted.stdout
+    [run] = (runs / "breast-cancer").iterdir()
+    assert {"curves.png", "report.md", "report.json", "checkpoint.pt", "model.onnx"} <= {f.name for f in run.iterdir()}
+
+    data = load_breast_cancer()
+    manifest = json.loads((models / "breast-cancer/1/manifest.json").read_text())
+    names = [feature["name"] for feature in manifest["inputs"][0]["features"]]
+    instances = [dict(zip(names, row, strict=True)) for row in data.data.tolist()]
+    tensor = {
+        "name": "features",
+        "shape": list(data.data.shape),
+        "datatype": "FP32",
+        "data": data.data.ravel().tolist(),
+    }
+    with serving_process(models, tmp_path / "log") as (client, _):
+        by_hand = client.post("/v1/models/breast-cancer:predict", json={"instances": instances}).json()["predictions"]
+        tensors = client.post("/v2/models/breast-cancer/infer", json={"inputs": [tensor]}).json()["outputs"][0]
+    probabilities = np.array(tensors["data"]).reshape(tensors["shape"])
+    labels = manifest["outputs"][0]["labels"]
+    assert [one["label"] for one in by_hand] == [labels[place] for place in probabilities.argmax(axis=1)]
+    assert [one["probability"] for one in by_hand] == probabilities.max(axis=1).tolist()
+    diagnosis = np.array(data.target_names)[data.target]
+    assert np.mean(diagnosis == [one["label"] for one in by_hand]) > 0.95
+
+
+def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) -> None:
+    models = Path(__file__).parents[2] / "models"
+    with serving_process(models, tmp_path / "log") as (client, _):
+        assert set(client.get("/v1/models").json()["models"]) == {p.name for p in models.iterdir() if p.is_dir()}
+        paths = client.get("/openapi.json").json()["paths"]
+        posts = {path: operations["post"] for path, operations in paths.items() if "post" in operations}
+        for path, operation in posts.items():
+            body = operation["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
+            assert client.post(path, json=body).status_code == 200, path
+        assert len(posts) == 4 * sum(1 for _ in models.iterdir())

@@ -1,0 +1,112 @@
+"""The loop: which epoch is kept, and that nothing is left to chance."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from training import checkpoint, reproducible
+from training.checkpoint import Checkpoint
+from training.datasets.dataset import Rows
+from training.errors import Diverged, RunNotFound
+from training.fit import History, fit
+from training.metrics import auc, cross_entropy, r2
+from training.recipe import load
+
+LINE = Rows({"x": torch.tensor([[1.0], [2.0], [3.0], [4.0]])}, torch.tensor([2.0, 4.0, 6.0, 8.0]))
+
+
+class Slope(nn.Module):
+    """One weight, from 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weight).squeeze(1)
+
+
+def train(network: nn.Module, validation: Rows, learning_rate: float = 0.05, patience: int = 5) -> History:
+    return fit(
+        network,
+        LINE,
+        validation,
+        loss=mse_loss,
+        score=lambda: 0.0,
+        augment=None,
+        epochs=200,
+        batch_size=2,
+        learning_rate=learning_rate,
+        weight_decay=0.0,
+        patience=patience,
+        seed=0,
+    )
+
+
+def test_early_stopping_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
+    network = Slope()
+    # Training pulls the weight to 2; validation is happiest at 1, on the way.
+    validation = Rows({"x": torch.tensor([[1.0]])}, torch.tensor([1.0]))
+
+    history = train(network, validation)
+
+    losses = [epoch.validation_loss for epoch in history.epochs]
+    assert history.best_epoch == losses.index(min(losses)) + 1
+    assert len(losses) == history.best_epoch + 5
+    assert mse_loss(network(torch.tensor([[1.0]])), torch.tensor([1.0])).item() == min(losses)
+
+
+def test_a_loss_that_never_was_a_number_is_reported_and_not_kept() -> None:
+    nowhere = Rows({"x": torch.tensor([[math.nan]])}, torch.tensor([1.0]))
+
+    with pytest.raises(Diverged, match="never a number in 5 epochs"):
+        train(Slope(), nowhere)
+
+
+def test_two_fits_with_one_seed_have_the_same_weights_and_another_seed_has_others() -> None:
+    recipe = load("breast-cancer")
+    dataset = recipe.dataset()
+
+    first, second, other = (recipe.train(dataset, seed) for seed in (1, 1, 2))
+
+    assert first.history == second.history
+    weights, again = first.served.state_dict(), second.served.state_dict()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    assert other.history != first.history
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    network = Slope()
+    history = train(network, LINE)
+    checkpoint.save(Checkpoint(network.state_dict(), history, 7, {"epochs": 200}, 1.5), tmp_path)
+
+    loaded = checkpoint.load(tmp_path)
+
+    assert loaded.weights["weight"] == network.weight
+    assert (loaded.history, loaded.seed, loaded.settings, loaded.seconds) == (history, 7, {"epochs": 200}, 1.5)
+
+
+def test_a_damaged_checkpoint_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / checkpoint.FILE).write_bytes(b"not a checkpoint")
+
+    with pytest.raises(RunNotFound, match="damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_the_versions_name_all_that_makes_weights_and_graph() -> None:
+    assert {"python", "torch", "onnx", "onnxruntime", "scikit-learn"} <= reproducible.versions().keys()
+
+
+def test_metrics_have_their_textbook_values() -> None:
+    classes = torch.tensor([1, 0, 1, 0]).numpy()
+    second = torch.tensor([0.9, 0.1, 0.8, 0.2]).numpy()
+    probabilities = torch.tensor([[1 - p, p] for p in second.tolist()]).numpy()
+
+    assert cross_entropy(probabilities, classes) == pytest.approx(0.16425, abs=5e-6)
+    assert auc(probabilities, classes) == 1.0
+    assert r2(second, second) == 1.0
+    assert r2(second.mean().repeat(4), second) == 0.0

@@ -1,0 +1,1 @@
+"""From data to trained PyTorch networks to `models/`: measured, exported to ONNX and verified before they appear."""

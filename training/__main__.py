@@ -1,0 +1,116 @@
+"""`python -m training`: list, fit, evaluate, export."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from training import run
+from training.errors import TrainingFailed
+from training.evaluate import check
+from training.recipe import load, names
+from training.report import Report, metrics_table
+
+EXAMPLES = """examples:
+  python -m training list                       the recipes there are
+  python -m training fit digits                 train, evaluate, export, verify, publish into models/
+  python -m training fit digits --no-publish    the same, and only look: all of it is in runs/digits/<time>/
+  python -m training export digits              publish that run after all
+  python -m training fit digits --seed 7        how much does luck matter?
+
+A recipe is one file in training/recipes/; to add a model, copy one and change its values.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit status: 0, 1 where a run came to nothing, 2 for a wrong command line."""
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+        return status
+    except TrainingFailed as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was published")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Trains PyTorch networks, measures them beside a simple baseline, and publishes them as ONNX.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _command(commands, "list", list_recipes, "name the recipes")
+    fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
+    fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
+    saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
+    export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
+    for command in (saved, export):
+        command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
+    for command in (fit, export):
+        command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
+        command.add_argument("--no-publish", action="store_true", help="stop before models/ is touched")
+    return top
+
+
+def list_recipes(_: argparse.Namespace) -> int:
+    width = max(map(len, names()))
+    for name in names():
+        recipe = load(name)
+        print(f"{name:{width}}  {recipe.title}" + (" (never published)" if recipe.withheld else ""))
+    return 0
+
+
+def fit_recipe(options: argparse.Namespace) -> int:
+    return _conclude(run.fit(options.recipe, options.runs, options.seed), options)
+
+
+def export_run(options: argparse.Namespace) -> int:
+    return _conclude(run.reopen(options.recipe, options.runs, options.run), options)
+
+
+def evaluate_run(options: argparse.Namespace) -> int:
+    saved = run.reopen(options.recipe, options.runs, options.run)
+    evaluation = run.measure(saved)
+    print(f"{metrics_table(evaluation.metrics)}\n\n{evaluation.verdict}\n{saved.folder}")
+    check(evaluation.metrics, saved.recipe.accept)
+    return 0
+
+
+def _conclude(trained: run.Run, options: argparse.Namespace) -> int:
+    report: Report = run.conclude(trained, None if options.no_publish else options.models)
+    print(report.text(), end="")
+    return _fail(report.outcome) if report.failed else 0
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    action: object,
+    what: str,
+    recipe: bool = False,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+    command.set_defaults(command=action)
+    if recipe:
+        command.add_argument("recipe", help="a name that `list` gives")
+        command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    return command
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _fail(message: str) -> int:
+    print(f"training: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

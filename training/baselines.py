@@ -1,0 +1,58 @@
+"""The simple models that a network has to be worth more than; what they can choose, they choose on validation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from training.datasets.dataset import Rows
+from training.metrics import Array, cross_entropy, rmse
+
+STRENGTHS = tuple(10.0**power for power in range(-4, 5))
+"""Of the L2 penalty; validation chooses."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """predict: rows -> outputs of the same shape as the network's."""
+
+    description: str
+    predict: Callable[[Rows], Array]
+
+
+def class_shares(train: Rows, _: Rows) -> Baseline:
+    """Answers every row with the shares of the classes among the training rows."""
+    shares = np.bincount(train.targets.numpy().astype(int)) / len(train)
+    return Baseline("the class shares for every row", lambda rows: np.tile(shares, (len(rows), 1)))
+
+
+def logistic_regression(train: Rows, validation: Rows) -> Baseline:
+    """On standardised columns; the penalty with the lowest validation cross-entropy."""
+
+    def fitted(strength: float) -> Baseline:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / strength, max_iter=10_000))
+        model.fit(table(train), train.targets.numpy())
+        return Baseline(f"logistic regression (L2 {strength:g})", lambda rows: model.predict_proba(table(rows)))
+
+    targets = validation.targets.numpy()
+    return min(map(fitted, STRENGTHS), key=lambda baseline: cross_entropy(baseline.predict(validation), targets))
+
+
+def ridge_regression(train: Rows, validation: Rows) -> Baseline:
+    """On standardised columns; the penalty with the lowest validation error."""
+
+    def fitted(strength: float) -> Baseline:
+        model = make_pipeline(StandardScaler(), Ridge(alpha=strength))
+        model.fit(table(train), train.targets.numpy())
+        return Baseline(f"ridge regression (L2 {strength:g})", lambda rows: model.predict(table(rows)))
+
+    targets = validation.targets.numpy()
+    return min(map(fitted, STRENGTHS), key=lambda baseline: rmse(baseline.predict(validation), targets))
+
+
+def table(rows: Rows) -> Array:
+    """All inputs as one table (rows, columns); an image is a row of pixels."""
+    return np.concatenate([tensor.flatten(1).numpy() for tensor in rows.inputs.values()], axis=1)

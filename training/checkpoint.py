@@ -1,0 +1,55 @@
+"""A trained network on disk: its weights, and what they were trained with.
+
+Loaded with `weights_only`, so that a checkpoint is data and never code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from training.errors import RunNotFound
+from training.fit import Epoch, History
+
+FILE = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """weights: of what is served. settings: the recipe's, at the time. seconds: that training took."""
+
+    weights: Mapping[str, Tensor]
+    history: History
+    seed: int
+    settings: Mapping[str, object]
+    seconds: float
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    history = checkpoint.history
+    torch.save(
+        {
+            "weights": dict(checkpoint.weights),
+            "epochs": [astuple(epoch) for epoch in history.epochs],
+            "best_epoch": history.best_epoch,
+            "seed": checkpoint.seed,
+            "settings": dict(checkpoint.settings),
+            "seconds": checkpoint.seconds,
+        },
+        folder / FILE,
+    )
+
+
+def load(folder: Path) -> Checkpoint:
+    """Raises RunNotFound if the folder holds none that can be read."""
+    if not (folder / FILE).is_file():
+        raise RunNotFound(f"{folder} holds no {FILE}; `fit` makes one")
+    try:
+        saved = torch.load(folder / FILE, weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise RunNotFound(f"{folder / FILE} is damaged or no checkpoint; `fit` makes another") from error
+    history = History(tuple(Epoch(*epoch) for epoch in saved["epochs"]), saved["best_epoch"])
+    return Checkpoint(saved["weights"], history, saved["seed"], saved["settings"], saved["seconds"])

@@ -1,0 +1,29 @@
+"""Why a training run ends without a published model, in words for the person who started it."""
+
+
+class TrainingFailed(Exception):
+    """A run that stops here; its text goes to the terminal."""
+
+
+class UnknownRecipe(TrainingFailed):
+    """No recipe of that name."""
+
+
+class RunNotFound(TrainingFailed):
+    """No saved run to work on, or one that the recipe no longer describes."""
+
+
+class Diverged(TrainingFailed):
+    """The validation loss was never a finite number."""
+
+
+class ExportFailed(TrainingFailed):
+    """The network cannot be exported as a graph that serves any number of rows."""
+
+
+class ParityFailed(TrainingFailed):
+    """The exported graph does not answer as the network does."""
+
+
+class NotAccepted(TrainingFailed):
+    """The held-out metrics are outside the recipe's bounds."""

@@ -1,0 +1,142 @@
+"""A model version in `models/`: described by its manifest, there at once and whole, or not at all.
+
+Nothing in a version depends on the day or the place of the run, so publishing the same training twice adds nothing.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from app.manifest import Manifest
+from training.datasets.dataset import Column, Dataset, Rows
+from training.evaluate import Evaluation
+from training.metrics import Array
+from training.verify import Parity
+
+
+@dataclass(frozen=True)
+class Published:
+    """added: False if the newest version was already this one."""
+
+    folder: Path
+    added: bool
+
+
+def output_tensor(dataset: Dataset) -> str:
+    """The name of the graph's output, which is also its kind."""
+    return "probabilities" if dataset.target.labels else "value"
+
+
+def describe(
+    words: Mapping[str, str],
+    dataset: Dataset,
+    evaluation: Evaluation,
+    training: Mapping[str, Any],
+    parity: Parity,
+    golden: tuple[Rows, Array],
+) -> Manifest:
+    """The manifest of a trained and verified model.
+
+    words:    the manifest's texts by field, `name` to `card`.
+    training: the fields of its Training.
+    golden:   a few held-out rows and the network's answers; the first row is the features' example.
+    """
+    rows, answers = golden
+    output, target = output_tensor(dataset), dataset.target
+    return Manifest.model_validate(
+        {
+            **words,
+            "inputs": [
+                {
+                    "tensor": tensor,
+                    "features": [_feature(column, rows, tensor, at) for at, column in enumerate(columns)],
+                }
+                for tensor, columns in dataset.columns.items()
+            ],
+            "outputs": [{"tensor": output, "kind": output, **asdict(target)}],
+            "data": {
+                **{field: getattr(dataset, field) for field in ("name", "source", "licence", "sha256", "split")},
+                "rows": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
+            },
+            "evaluation": asdict(evaluation),
+            "training": training,
+            "summaries": {
+                column.name: _summary(_values(dataset.train, tensor, at, column))
+                for tensor, columns in dataset.columns.items()
+                for at, column in enumerate(columns)
+            },
+            "parity": asdict(parity),
+            "golden": {
+                "inputs": {name: shortest(tensor.numpy()) for name, tensor in rows.inputs.items()},
+                "outputs": {output: shortest(answers)},
+                "tolerance": parity.tolerance,
+            },
+        }
+    )
+
+
+def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:
+    """Adds the next version of the model, unless its newest is the same to the byte."""
+    files = {"model.onnx": graph, "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode()}
+    model = models / manifest.name
+    newest = max(_versions(model), default=0)
+    if newest and all(_holds(model / str(newest) / name, content) for name, content in files.items()):
+        return Published(model / str(newest), added=False)
+    _write(files, model / str(newest + 1))
+    return Published(model / str(newest + 1), added=True)
+
+
+def shortest(array: Array) -> Any:
+    """Nested lists of the shortest decimals that are the same float32: 17.99, not 17.989999771118164."""
+    return array.astype(str).astype(float).tolist()
+
+
+def _feature(column: Column, rows: Rows, tensor: str, at: int) -> dict[str, Any]:
+    example = shortest(_values(rows, tensor, at, column)[0])
+    return {**asdict(column), "example": int(example) if column.kind == "integer" else example}
+
+
+def _values(rows: Rows, tensor: str, at: int, column: Column) -> Array:
+    """(rows, *column.shape): the feature's part of its tensor."""
+    values: Array = rows.inputs[tensor].numpy()
+    return values if column.shape else values[:, at]
+
+
+def _summary(values: Array) -> dict[str, Any]:
+    known = values[~np.isnan(values)].astype(float)
+    return {
+        "mean": _six_digits(known.mean()),
+        "standard_deviation": _six_digits(known.std()),
+        "deciles": [_six_digits(decile) for decile in np.quantile(known, np.linspace(0, 1, 11))],
+        "missing": 1 - len(known) / values.size,
+    }
+
+
+def _six_digits(value: np.floating) -> float:
+    return float(f"{value:.6g}")
+
+
+def _versions(model: Path) -> list[int]:
+    return [int(folder.name) for folder in model.glob("*") if folder.name.isdecimal()]
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+def _write(files: Mapping[str, bytes], version: Path) -> None:
+    """One rename shows the whole version; until then it lies beside it under a hidden name."""
+    hidden = version.with_name(f".{version.name}-{uuid4().hex}")
+    hidden.mkdir(parents=True)
+    try:
+        for name, content in files.items():
+            (hidden / name).write_bytes(content)
+        hidden.rename(version)
+    except BaseException:
+        shutil.rmtree(hidden)
+        raise

@@ -1,0 +1,41 @@
+"""Breast cancer: malignant or benign, from 30 measurements of cell nuclei.
+
+Expect: AUC .993 (.991 to .994 over 5 seeds), accuracy .965 (.956 to .965); 2 s on one core. Logistic regression has
+.995 and .982 on the same 114 rows: a tie within chance, two rows apart.
+Source: a multilayer perceptron with dropout; size and penalty had the lowest cross-entropy of ten in a repeated
+5-fold cross-validation over the train and validation rows (.072, AUC .995, accuracy .982; logistic regression .079,
+.995, .979). Averaging five networks gave no more (.077). That search was begun because a first penalty, .1, had given
+.947 to .965 on the test rows; it used none of them, but they were not unseen. Data: WDBC, 1995.
+"""
+
+from functools import partial
+
+from torch.nn.functional import cross_entropy
+
+from training.baselines import logistic_regression
+from training.datasets import breast_cancer
+from training.metrics import ACCURACY, AUC, CROSS_ENTROPY, recall_of
+from training.networks.perceptron import Classifier
+from training.networks.served import softmax
+from training.recipe import Recipe
+
+recipe = Recipe(
+    title="Breast cancer: malignant or benign",
+    task="binary classification",
+    description="Diagnosis of a breast mass from 30 measurements of the cell nuclei in a fine-needle aspirate.",
+    intended_use="Teaching and testing: a small medical table with a known answer. Never for a patient.",
+    limits="569 cases of one hospital before 1995, measured on images whose scale the source does not state. "
+    "Measurements made in another way, or another mixture of cases, may be judged wrongly. Not a medical device.",
+    dataset=breast_cancer.load,
+    network=partial(Classifier, hidden=(64,), dropout=0.5),
+    loss=cross_entropy,
+    epochs=500,
+    batch_size=32,
+    learning_rate=1e-3,
+    weight_decay=1.0,
+    patience=40,
+    head=softmax,
+    measures=(AUC, ACCURACY, CROSS_ENTROPY, recall_of("malignant", 0)),
+    baseline=logistic_regression,
+    accept={"auc": 0.985, "accuracy": 0.955},
+)

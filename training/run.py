@@ -1,0 +1,161 @@
+"""One training run from a recipe's name to `models/`: the only module that knows both the recipe and the steps.
+
+Everything a run makes lies in runs/<recipe>/<time>/; `evaluate` and `export` pick it up from there.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import torch
+
+from training import checkpoint, reproducible
+from training.checkpoint import Checkpoint
+from training.datasets.dataset import Rows
+from training.errors import RunNotFound, TrainingFailed
+from training.evaluate import Evaluation, check, evaluate, predict
+from training.export import export
+from training.publish import describe, output_tensor, publish
+from training.recipe import Recipe, Trained, load
+from training.report import Report, draw_curves, save
+from training.verify import Parity, verify
+
+GOLDEN_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network and where its files lie. seconds: that training took."""
+
+    name: str
+    recipe: Recipe
+    trained: Trained
+    folder: Path
+    seconds: float
+
+
+def fit(name: str, runs: Path, seed: int | None) -> Run:
+    """Trains the recipe, by default with its own seed, and saves the run."""
+    recipe = load(name)
+    folder = runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+    folder.mkdir(parents=True)
+    started = time.perf_counter()
+    trained = recipe.train(recipe.dataset(), recipe.seed if seed is None else seed)
+    seconds = time.perf_counter() - started
+    weights = trained.served.state_dict()
+    checkpoint.save(Checkpoint(weights, trained.history, trained.seed, recipe.settings(), seconds), folder)
+    draw_curves(trained.history, recipe.title, recipe.measures[0], folder / "curves.png")
+    return Run(name, recipe, trained, folder, seconds)
+
+
+def reopen(name: str, runs: Path, folder: Path | None) -> Run:
+    """A saved run, by default the recipe's latest. Raises RunNotFound if there is none that still fits the recipe."""
+    recipe = load(name)
+    folder = folder or _latest(runs / name)
+    saved = checkpoint.load(folder)
+    if saved.settings != recipe.settings():
+        raise RunNotFound(f"{name} has changed since the run in {folder}; fit it again")
+    reproducible.start(saved.seed)
+    dataset = recipe.dataset()
+    served = recipe.untrained(dataset)
+    try:
+        served.load_state_dict(dict(saved.weights))
+    except RuntimeError as error:
+        raise RunNotFound(f"the network of {name} has changed since the run in {folder}; fit it again") from error
+    return Run(name, recipe, Trained(dataset, served, saved.history, saved.seed), folder, saved.seconds)
+
+
+def measure(run: Run) -> Evaluation:
+    """The test split, once."""
+    dataset = run.trained.dataset
+    baseline = run.recipe.baseline(dataset.train, dataset.validation)
+    return evaluate(run.trained.served, baseline, dataset.test, run.recipe.measures)
+
+
+def conclude(run: Run, models: Path | None) -> Report:
+    """Evaluates, exports, verifies and, with a place for models, publishes; the report says how far it came."""
+    evaluation, parity, failed = measure(run), None, False
+    card = run.recipe.card(run.trained) if run.recipe.card else ""
+    try:
+        parity = verified_graph(run)
+        check(evaluation.metrics, run.recipe.accept)
+        outcome = _publish(run, evaluation, parity, card, models)
+    except (TrainingFailed, OSError) as error:
+        outcome, failed = f"Nothing published: {error}.", True
+    report = _report(run, evaluation, parity, outcome, failed, card)
+    save(report, run.folder)
+    return report
+
+
+def verified_graph(run: Run) -> Parity:
+    """Writes the run's graph and holds it against the network on the test split."""
+    dataset, served = run.trained.dataset, run.trained.served
+    _graph(run).write_bytes(export(served, dataset.test.inputs, output_tensor(dataset)))
+    return verify(_graph(run), served, dataset.test, run.recipe.tolerance)
+
+
+def _publish(run: Run, evaluation: Evaluation, parity: Parity, card: str, models: Path | None) -> str:
+    """What came of it, in a sentence."""
+    recipe, trained = run.recipe, run.trained
+    if recipe.withheld:
+        return f"Never published: {recipe.withheld}."
+    if models is None:
+        return "Not published, as asked; all bounds hold."
+    words = {field: getattr(recipe, field) for field in ("title", "task", "description", "intended_use", "limits")}
+    training = {
+        "recipe": run.name,
+        "seed": trained.seed,
+        "epochs": len(trained.history.epochs),
+        "best_epoch": trained.history.best_epoch,
+        "settings": recipe.settings(),
+        "versions": reproducible.versions(),
+    }
+    golden = _some(trained.dataset.test)
+    manifest = describe(
+        {"name": run.name, "card": card} | words,
+        trained.dataset,
+        evaluation,
+        training,
+        parity,
+        (golden, predict(trained.served, golden)),
+    )
+    published = publish(_graph(run).read_bytes(), manifest, models)
+    return f"Published as {published.folder}." if published.added else f"Unchanged: {published.folder} is this model."
+
+
+def _report(run: Run, evaluation: Evaluation, parity: Parity | None, outcome: str, failed: bool, card: str) -> Report:
+    history, dataset = run.trained.history, run.trained.dataset
+    return Report(
+        recipe=run.name,
+        title=run.recipe.title,
+        folder=str(run.folder),
+        seed=run.trained.seed,
+        epochs=len(history.epochs),
+        best_epoch=history.best_epoch,
+        seconds=run.seconds,
+        data=dataset.name,
+        split=dataset.split,
+        evaluation=evaluation,
+        parity=parity,
+        graph_bytes=_graph(run).stat().st_size if parity else None,
+        outcome=outcome,
+        failed=failed,
+        card=card,
+    )
+
+
+def _latest(runs: Path) -> Path:
+    folders = sorted(file.parent for file in runs.glob(f"*/{checkpoint.FILE}"))
+    if not folders:
+        raise RunNotFound(f"no run of {runs.name} in {runs.parent}; `fit {runs.name}` makes one")
+    return folders[-1]
+
+
+def _graph(run: Run) -> Path:
+    return run.folder / "model.onnx"
+
+
+def _some(rows: Rows) -> Rows:
+    """A few rows, from one end to the other."""
+    return rows.take(torch.linspace(0, len(rows) - 1, GOLDEN_ROWS).long())
