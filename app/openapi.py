@@ -76,9 +76,9 @@ def _predict(model: Model, version: str) -> Schema:
     prediction = _prediction(manifest) if manifest else {"description": "One output, or an object of outputs."}
     body = {"type": "object", "required": ["instances"], "properties": {"instances": _array(instance, minItems=1)}}
     answer = {"type": "object", "required": ["predictions"], "properties": {"predictions": _array(prediction)}}
-    title = manifest.task if manifest else "Predict"
+    title = f"Predict: {manifest.task}" if manifest else "Predict"
     example = {"instances": v1_codec.example(model.example, manifest)} if model.example else None
-    return _operation(model, "predict", version, f"{title}, by hand{_version_note(version)}", body, answer, example)
+    return _operation(model, "predict", version, f"{title}{_version_note(version)}", body, answer, example)
 
 
 def _infer(model: Model, version: str) -> Schema:
@@ -228,7 +228,10 @@ def card(model: Model) -> str:
 | --- | --- | --- |
 {metrics}
 
-{manifest.evaluation.verdict} *Data:* {manifest.data.name}, {manifest.data.licence}; {manifest.data.split}.
+{manifest.evaluation.verdict}.
+
+*Data:* {manifest.data.name}, {manifest.data.licence}; {manifest.data.split}.
+
 Version {model.version}. {_batching_note(model)}
 
 {manifest.card}""".strip()

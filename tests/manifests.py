@@ -31,7 +31,7 @@ def manifest(**changes: Any) -> Manifest:
         "evaluation": {
             "baseline": "guessing",
             "metrics": [{"name": "accuracy", "model": 0.5, "baseline": 0.3, "higher_is_better": True}],
-            "verdict": "It beats guessing.",
+            "verdict": "It beats guessing",
         },
         "training": {"recipe": "leaf", "seed": 1, "epochs": 1, "best_epoch": 1, "settings": {}, "versions": {}},
         "summaries": {},
