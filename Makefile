@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 RECIPE ?= breast-cancer
 
-.PHONY: help setup develop serve check train test lint format clean
+.PHONY: help setup develop serve check train test bench lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
 	@echo "make train RECIPE=name    train, evaluate, export, verify and publish one recipe"
 	@echo "make test                 lint, types and every test"
+	@echo "make bench                speed beside its limits, every answer checked"
 	@echo "make check                open every model and say how it would be served"
 	@echo "make lint | make format   ruff and mypy"
 
@@ -35,6 +36,9 @@ train: develop
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench: develop
+	$(BIN)/python -m benchmarks.callers
 
 lint: develop
 	$(BIN)/ruff check

@@ -43,27 +43,42 @@ class Row:
         self.probability = float(session.run({"features": values[None]})["probabilities"].max())
 
 
-async def call(port: int, row: Row, until: float, check: bool, latencies: list[float]) -> None:
-    """One caller in a closed loop. Raises AssertionError at an answer that is not its own."""
+Answers = list[tuple[float, bytes]]
+"""Latency in seconds, head and body of each answer of one caller."""
+
+
+async def call(port: int, row: Row, until: float) -> Answers:
+    """One caller in a closed loop."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers: Answers = []
     while (started := perf_counter()) < until:
         writer.write(row.request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         body = await reader.readexactly(length)
-        latencies.append(perf_counter() - started)
-        if check:
-            assert head.startswith(b"HTTP/1.1 200"), body
-            assert abs(json.loads(body)["predictions"][0]["probability"] - row.probability) < 1e-5, body
+        answers.append((perf_counter() - started, head + body))
     writer.close()
+    return answers
 
 
-async def load(port: int, rows: list[Row], check: bool) -> list[float]:
-    """Every row's caller at one time; all latencies in seconds."""
-    latencies: list[float] = []
+async def load(port: int, rows: list[Row]) -> list[Answers]:
+    """Every row's caller at one time."""
     until = perf_counter() + SECONDS
-    await asyncio.gather(*(call(port, row, until, check, latencies) for row in rows))
-    return latencies
+    return await asyncio.gather(*(call(port, row, until) for row in rows))
+
+
+def check(rows: list[Row], answers: list[Answers]) -> None:
+    """Raises AssertionError at an answer that is not its caller's own."""
+    for row, own in zip(rows, answers, strict=True):
+        for _, answer in own:
+            head, body = answer.split(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), answer
+            assert abs(json.loads(body)["predictions"][0]["probability"] - row.probability) < 1e-5, answer
+
+
+def latencies(answers: list[Answers]) -> list[float]:
+    """Of all callers, in seconds."""
+    return [latency for own in answers for latency, _ in own]
 
 
 @contextmanager
@@ -71,7 +86,8 @@ def running(*command: str) -> Iterator[int]:
     """The port of a server that has been started with `{port}` filled in, and answers."""
     with listen("127.0.0.1", 0, shared=False) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen([sys.executable, *(word.format(port=port) for word in command)])  # noqa: S603
+    words = [sys.executable, *(word.format(port=port) for word in command)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         wait_until_ready(port)
         yield port
@@ -135,26 +151,17 @@ class Figures:
 
 def measure(rows: list[Row]) -> Figures:
     """Load on Headrace and on the bare application in turn."""
-    serve = (
-        "-m",
-        "app",
-        "serve",
-        "--models",
-        "models",
-        "--port",
-        "{port}",
-        "--no-log-requests",
-        "--log-format",
-        "json",
-    )
+    serve = ("-m", "app", "serve", "--models", "models", "--port", "{port}", "--no-log-requests")
     figures = Figures()
     with running(*serve) as ours, running("-m", "benchmarks.bare", "{port}") as bare:
         for callers in tqdm([c for _ in range(REPEATS) for c in CALLERS], desc="load", file=sys.stderr):
             rows_before, runs_before = rows_per_run(ours)
-            figures.runs["headrace", callers].append(asyncio.run(load(ours, rows[:callers], check=True)))
+            answers = asyncio.run(load(ours, rows[:callers]))
             rows_after, runs_after = rows_per_run(ours)
+            check(rows[:callers], answers)
+            figures.runs["headrace", callers].append(latencies(answers))
             figures.company[callers].append((rows_after - rows_before) / (runs_after - runs_before))
-            figures.runs["bare", callers].append(asyncio.run(load(bare, rows[:callers], check=False)))
+            figures.runs["bare", callers].append(latencies(asyncio.run(load(bare, rows[:callers]))))
     return figures
 
 
