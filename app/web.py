@@ -21,6 +21,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.compression import Inflater, deflate
 from app.errors import (
     BodyTooLarge,
     CallerGone,
@@ -161,16 +162,33 @@ def _too_large(size: str, limit: int) -> str:
 async def read_body(request: Request) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it outgrows the limit, whatever Content-Length said."""
     limit: int = request.app.state.max_body_bytes
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise UnsupportedMedia(f"Content-Encoding {encoding}, wanted none")
+    _check_content_type(request.headers.get("content-type", ""))
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    inflater = Inflater(encoding, limit) if encoding != "identity" else None
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
             raise BodyTooLarge(_too_large("more", limit))
-        parts.append(part)
+        parts.append(inflater.feed(part) if inflater else part)
+    if inflater:
+        inflater.finish()
     return b"".join(parts)
+
+
+def _check_content_type(sent: str) -> None:
+    """curl's -d says form data, so that passes too."""
+    kind = sent.partition(";")[0].strip().lower()
+    if kind not in ("", "application/json", "application/octet-stream", "application/x-www-form-urlencoded"):
+        raise UnsupportedMedia(f"Content-Type {kind}, wanted application/json or application/octet-stream")
+
+
+def body_response(request: Request, body: bytes, headers: dict[str, str], media_type: str) -> Response:
+    """An answer, compressed if the caller accepts that and it pays."""
+    body, encoding = deflate(body, request.headers.get("accept-encoding", ""))
+    if encoding:
+        headers = {**headers, "content-encoding": encoding, "vary": "accept-encoding"}
+    return Response(body, headers=headers, media_type=media_type)
 
 
 async def decoded(body: bytes, decode: Callable[[], Answer]) -> Answer:

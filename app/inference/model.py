@@ -65,15 +65,23 @@ class Model:
         limits = _limits(config, self.signature.batched, self.instances)
         self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
 
-    async def infer(self, tensors: Tensors, deadline_s: float | None = None) -> Tensors:
-        """All outputs for a request: name -> array, in the graph's order; by the model's deadline or a nearer one.
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Output tensor -> the names of its classes, where the manifest has any."""
+        return {one.tensor: one.labels for one in self.manifest.outputs} if self.manifest else {}
+
+    async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
+        """All outputs for a request: name -> array, in the graph's order.
+
+        deadline_s: nearer than the model's own, if not None.
+        priority:   1 goes first; 0 is the default.
 
         Raises InvalidInput for tensors that the signature or the manifest's ranges refuse, and what
         `Scheduler.submit` raises.
         """
         rows = self.signature.check(tensors)
         check_domains(self._domains, tensors)
-        return await self._scheduler.submit(tensors, rows, deadline_s)
+        return await self._scheduler.submit(tensors, rows, deadline_s, priority)
 
     async def close(self) -> None:
         """Answer what was accepted, then let go of the session."""

@@ -20,6 +20,9 @@ from app.inference import batch
 from app.inference.signature import Tensors
 from app.metrics import ModelMetrics
 
+DEFAULT_PRIORITY = 100
+"""Of a request that names none: there is room before it and behind it."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -49,6 +52,7 @@ class _Waiting:
     tensors: Tensors
     rows: int
     kind: Hashable | None
+    priority: int
     arrived: float
     answer: asyncio.Future[Tensors]
     timer: asyncio.TimerHandle = field(init=False)
@@ -72,15 +76,18 @@ class Scheduler:
         self._idle.set()
         self._seconds_per_row = 0.0
 
-    async def submit(self, tensors: Tensors, rows: int, deadline_s: float | None = None) -> Tensors:
+    async def submit(self, tensors: Tensors, rows: int, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """The outputs for these rows, whatever the runs they travelled in.
+
+        priority: 1 is the most urgent, larger numbers wait behind smaller ones; 0 counts as DEFAULT_PRIORITY.
 
         Raises QueueFull at once, DeadlineExceeded after the deadline (the model's, or a nearer one of the request),
         and what the run raises. Cancelling the caller takes its rows out of the queue.
         """
         self._admit(rows)
         limit = min(deadline_s or math.inf, self._limits.deadline_s)
-        pieces = [self._enqueue(piece, count, limit) for piece, count in self._pieces(tensors, rows)]
+        rank = priority or DEFAULT_PRIORITY
+        pieces = [self._enqueue(piece, count, limit, rank) for piece, count in self._pieces(tensors, rows)]
         try:
             if len(pieces) == 1:
                 return await pieces[0].answer
@@ -108,12 +115,15 @@ class Scheduler:
             return [(tensors, rows)]
         return [(piece, min(most, rows - most * i)) for i, piece in enumerate(batch.cut(tensors, rows, most))]
 
-    def _enqueue(self, tensors: Tensors, rows: int, deadline_s: float) -> _Waiting:
+    def _enqueue(self, tensors: Tensors, rows: int, deadline_s: float, priority: int) -> _Waiting:
         loop = asyncio.get_running_loop()
         kind = None if self._limits.max_rows is None or rows == 0 else batch.kind(tensors)
-        waiting = _Waiting(tensors, rows, kind, perf_counter(), loop.create_future())
+        waiting = _Waiting(tensors, rows, kind, priority, perf_counter(), loop.create_future())
         waiting.timer = loop.call_later(deadline_s, self._expire, waiting, deadline_s)
-        self._queue.append(waiting)
+        place = len(self._queue)
+        while place and self._queue[place - 1].priority > priority:
+            place -= 1
+        self._queue.insert(place, waiting)
         self._count(rows)
         self._idle.clear()
         if self._wake is None or self._is_full():

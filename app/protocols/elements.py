@@ -67,6 +67,14 @@ def flatten(where: str, data: Any, shape: Sequence[int]) -> list[Any]:
     return level
 
 
+def shaped(where: str, array: Tensor, shape: Sequence[int]) -> Tensor:
+    """The array in a shape that its elements fill. Raises InvalidInput for more or larger axes than an array has."""
+    try:
+        return array.reshape(shape)
+    except ValueError as error:
+        raise InvalidInput(f"{where}: shape {list(shape)}: {error}") from error
+
+
 def nested_shape(where: str, data: Any) -> tuple[int, ...]:
     """The shape that nested lists have if they are regular, read off their first elements."""
     shape = []

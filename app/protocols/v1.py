@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from app.errors import OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec
-from app.web import decoded, find_model, read_body, repository, unless_gone
+from app.web import body_response, decoded, find_model, read_body, repository, unless_gone
 
 router = APIRouter(prefix="/v1", tags=["V1"])
 
@@ -41,7 +41,7 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     """Predictions; openapi.py documents it once for each model."""
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
-    return Response(await unless_gone(request, _predict(model, body)), media_type="application/json")
+    return body_response(request, await unless_gone(request, _predict(model, body)), {}, "application/json")
 
 
 async def _predict(model: Model, body: bytes) -> bytes:

@@ -1,16 +1,21 @@
 """Open Inference Protocol v2: server, model and inference routes."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app import __version__
-from app.errors import Unsupported
+from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
 from app.protocols.health import readiness
-from app.web import decoded, find_model, json_response, read_body, repository, unless_gone
+from app.web import body_response, decoded, find_model, json_response, read_body, repository, unless_gone
+
+EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
@@ -18,7 +23,7 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 @router.get("", summary="What server is this?")
 async def server() -> dict[str, Any]:
     """Name, version and the protocol's extensions that are served."""
-    return {"name": "headrace", "version": __version__, "extensions": []}
+    return {"name": "headrace", "version": __version__, "extensions": EXTENSIONS}
 
 
 @router.get("/health/live", summary="Does the process answer?")
@@ -61,13 +66,25 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """A prediction; openapi.py documents it once for each model."""
     model = find_model(request, "v2", name, version)
-    if "inference-header-content-length" in request.headers:
-        raise Unsupported("binary tensor data are not supported; send JSON data")
+    json_length = _json_length(request)
     body = await read_body(request)
-    return Response(await unless_gone(request, _infer(model, body)), media_type="application/json")
+    answer = await unless_gone(request, _infer(model, body, json_length))
+    if answer.json_length is None:
+        return body_response(request, answer.body, {}, "application/json")
+    return body_response(request, answer.body, {HEADER_LENGTH: str(answer.json_length)}, "application/octet-stream")
 
 
-async def _infer(model: Model, body: bytes) -> bytes:
-    asked = await decoded(body, lambda: v2_codec.decode(body, model.signature))
-    outputs = await model.infer(asked.tensors, asked.timeout_s)
-    return v2_codec.encode(model.name, model.version, asked, outputs)
+def _json_length(request: Request) -> int | None:
+    """Bytes of JSON in front of binary tensors, None without the header. Raises InvalidInput."""
+    sent = request.headers.get(HEADER_LENGTH)
+    if sent is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", sent):
+        raise InvalidInput(f"{HEADER_LENGTH}: {sent!r}, wanted a number of bytes")
+    return int(sent)
+
+
+async def _infer(model: Model, body: bytes, json_length: int | None) -> v2_codec.InferAnswer:
+    asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature))
+    outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)
+    return v2_codec.encode(model.name, model.version, asked, outputs, model.labels)

@@ -1,57 +1,163 @@
-"""Open Inference Protocol v2 bodies: JSON to tensors and back; pure functions, no web framework.
+"""Open Inference Protocol v2 bodies: JSON and binary to tensors and back; pure functions, no web framework.
 
-Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
+Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md, and of triton-inference-server/server
+docs/protocol/extension_binary_data.md, extension_classification.md and extension_schedule_policy.md.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
-from app.protocols.elements import dump, flatten, kind_of, parse, to_array
+from app.protocols.binary import read_tensor, text_of, write_tensor
+from app.protocols.elements import dump, flatten, kind_of, parse, shaped, to_array
 
-UNSUPPORTED = {"binary_data_output", "binary_data", "binary_data_size", "classification", "sequence_id"}
-"""Parameters that change what an answer means; until they are honoured, they are refused and not ignored."""
+
+@dataclass(frozen=True)
+class WantedOutput:
+    """How one output is to be sent.
+
+    binary:  as bytes behind the JSON.
+    classes: as its so many largest values with their places, by the classification extension; 0 sends the tensor.
+    """
+
+    name: str
+    binary: bool = False
+    classes: int = 0
 
 
 @dataclass(frozen=True)
 class InferRequest:
     """A decoded request.
 
-    outputs:   the names asked for, in order; empty for all.
+    outputs:   in the order they are to be sent.
     timeout_s: the caller's own deadline, None for the model's.
+    priority:  1 is the most urgent; 0 the default.
     """
 
     id: str | None
     tensors: Tensors
-    outputs: tuple[str, ...]
+    outputs: tuple[WantedOutput, ...]
     timeout_s: float | None = None
+    priority: int = 0
 
 
-def decode(body: bytes, signature: Signature) -> InferRequest:
-    """An inference request. Raises InvalidInput, Unsupported."""
-    request = parse(body)
-    _refuse_unsupported(request, "the request")
+def decode(body: bytes, json_length: int | None, signature: Signature) -> InferRequest:
+    """An inference request. Raises InvalidInput, Unsupported.
+
+    json_length: what the header Inference-Header-Content-Length says; None means that all of the body is JSON, 0 that
+    none is: a raw request.
+    """
+    if json_length == 0:
+        return _raw_request(memoryview(body), signature)
+    if json_length is not None and json_length > len(body):
+        raise InvalidInput(f"Inference-Header-Content-Length: {json_length}, the body has {len(body)} bytes")
+    request = parse(body[:json_length] if json_length else body)
+    parameters = _parameters(request, "the request")
+    if sequence := [key for key in parameters if key.startswith("sequence_")]:
+        raise Unsupported(f"parameter {sequence[0]}: models with state are not served")
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
         raise InvalidInput(f"id: {kind_of(identity)}, wanted a string")
+    return InferRequest(
+        id=identity,
+        tensors=_tensors(request, memoryview(body)[json_length:] if json_length else None),
+        outputs=_wanted_outputs(request, parameters, signature),
+        timeout_s=_whole(parameters, "timeout") / 1e6 or None,  # microseconds on the wire
+        priority=_whole(parameters, "priority"),
+    )
+
+
+def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
+    """The body is the only input, one row of it; all outputs come back binary."""
+    if len(signature.inputs) != 1:
+        raise InvalidInput(f"a raw request is for models with one input; this one takes {len(signature.inputs)}")
+    [spec] = signature.inputs
+    shape = _raw_shape(spec, len(blob), signature.batched)
+    if spec.datatype == "BYTES":
+        tensor: Tensor = np.array([text_of(spec.name, 0, blob)], object).reshape(shape)
+    else:
+        tensor = read_tensor(spec.name, blob, spec.datatype, shape)
+    return InferRequest(None, {spec.name: tensor}, tuple(WantedOutput(o.name, binary=True) for o in signature.outputs))
+
+
+def _raw_shape(spec: TensorSpec, size: int, batched: bool) -> list[int]:
+    """The shape with one row, and its one free axis as long as the bytes make it."""
+    shape = [1 if batched and axis == 0 else length for axis, length in enumerate(spec.shape)]
+    free = [axis for axis, length in enumerate(shape) if length == -1]
+    if len(free) > 1:
+        raise InvalidInput(f"a raw request cannot tell the shape of {spec.name}: {list(spec.shape)} has free axes")
+    if free:
+        fixed = abs(int(np.prod(shape)))
+        elements = 1 if spec.datatype == "BYTES" else size // DTYPES[spec.datatype].itemsize
+        shape[free[0]] = elements // fixed if fixed else 0
+    return shape
+
+
+def _tensors(request: dict[str, Any], blob: memoryview | None) -> Tensors:
+    """blob: the bytes behind the JSON; None where there can be none."""
     tensors: dict[str, Tensor] = {}
     for place, entry in enumerate(_objects(request, "inputs")):
         name = _name(entry, f"inputs[{place}]")
         if name in tensors:
             raise InvalidInput(f"input {name} is given twice")
-        tensors[name] = _tensor(name, entry)
-    return InferRequest(identity, tensors, _asked(request, signature), _timeout_s(request))
+        size = _blob_size(entry, name)
+        if size is None:
+            tensors[name] = _json_tensor(name, entry)
+            continue
+        if blob is None or size > len(blob):
+            raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob or b'')} more bytes")
+        tensors[name] = read_tensor(name, blob[:size], *_datatype_and_shape(name, entry))
+        blob = blob[size:]
+    if blob:
+        raise InvalidInput(f"{len(blob)} bytes follow the last tensor, wanted none")
+    return tensors
 
 
-def _timeout_s(request: dict[str, Any]) -> float | None:
-    """The parameter `timeout`, microseconds on the wire; 0 asks for none."""
-    microseconds = (request.get("parameters") or {}).get("timeout", 0)
-    if type(microseconds) is not int or microseconds < 0:
-        raise InvalidInput(f"parameter timeout: {microseconds!r}, wanted microseconds as an integer from 0")
-    return microseconds / 1e6 or None
+def _blob_size(entry: dict[str, Any], name: str) -> int | None:
+    """The bytes that an input takes behind the JSON, None for one with `data`."""
+    parameters = _parameters(entry, name)
+    if "binary_data_size" not in parameters:
+        return None
+    if "data" in entry:
+        raise InvalidInput(f"{name}: both data and binary_data_size, wanted one of them")
+    return _whole(parameters, "binary_data_size")
+
+
+def _json_tensor(name: str, entry: dict[str, Any]) -> Tensor:
+    datatype, shape = _datatype_and_shape(name, entry)
+    if "data" not in entry:
+        raise InvalidInput(f"{name}: no data")
+    return shaped(name, to_array(name, flatten(name, entry["data"], shape), datatype), shape)
+
+
+def _datatype_and_shape(name: str, entry: dict[str, Any]) -> tuple[str, list[int]]:
+    datatype, shape = entry.get("datatype"), entry.get("shape")
+    if not isinstance(datatype, str) or datatype not in DTYPES:
+        raise InvalidInput(f"{name}: datatype {datatype!r}, wanted one of {', '.join(DTYPES)}")
+    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+        raise InvalidInput(f"{name}: shape {shape!r}, wanted a list of integers that are 0 or more")
+    return datatype, shape
+
+
+def _wanted_outputs(
+    request: dict[str, Any], parameters: dict[str, Any], signature: Signature
+) -> tuple[WantedOutput, ...]:
+    binary = _flag(parameters, "binary_data_output", False)
+    known = [spec.name for spec in signature.outputs]
+    if not request.get("outputs"):
+        return tuple(WantedOutput(name, binary) for name in known)
+    wanted: dict[str, WantedOutput] = {}
+    for place, entry in enumerate(_objects(request, "outputs")):
+        name = _name(entry, f"outputs[{place}]")
+        if name not in known or name in wanted:
+            raise InvalidInput(f"outputs[{place}]: {name!r}, wanted one of {listed(known)}, each once")
+        own = _parameters(entry, name)
+        wanted[name] = WantedOutput(name, _flag(own, "binary_data", binary), _whole(own, "classification"))
+    return tuple(wanted.values())
 
 
 def _objects(request: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -68,68 +174,94 @@ def _name(entry: dict[str, Any], where: str) -> str:
     return name
 
 
-def _tensor(name: str, entry: dict[str, Any]) -> Tensor:
-    _refuse_unsupported(entry, name)
-    datatype, shape = entry.get("datatype"), entry.get("shape")
-    if not isinstance(datatype, str) or datatype not in DTYPES:
-        raise InvalidInput(f"{name}: datatype {datatype!r}, wanted one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise InvalidInput(f"{name}: shape {shape!r}, wanted a list of integers that are 0 or more")
-    if "data" not in entry:
-        raise InvalidInput(f"{name}: no data")
-    try:
-        return to_array(name, flatten(name, entry["data"], shape), datatype).reshape(shape)
-    except ValueError as error:  # more axes, or larger ones, than an array can have
-        raise InvalidInput(f"{name}: shape {shape}: {error}") from error
-
-
-def _asked(request: dict[str, Any], signature: Signature) -> tuple[str, ...]:
-    if not request.get("outputs"):
-        return ()
-    known = [spec.name for spec in signature.outputs]
-    asked = []
-    for place, entry in enumerate(_objects(request, "outputs")):
-        _refuse_unsupported(entry, f"outputs[{place}]")
-        name = _name(entry, f"outputs[{place}]")
-        if name not in known or name in asked:
-            raise InvalidInput(f"outputs[{place}]: {name!r}, wanted one of {listed(known)}, each once")
-        asked.append(name)
-    return tuple(asked)
-
-
-def _refuse_unsupported(entry: dict[str, Any], where: str) -> None:
-    parameters = entry.get("parameters") or {}
+def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
         raise InvalidInput(f"{where}: parameters are {kind_of(parameters)}, wanted an object")
     for key, value in parameters.items():
         if isinstance(value, dict | list) or value is None:
             raise InvalidInput(f"{where}: parameter {key} is {kind_of(value)}, wanted a string, a number or a boolean")
-        if key in UNSUPPORTED and value is not False:
-            raise Unsupported(f"{where}: parameter {key} is not supported")
+    return parameters
 
 
-def encode(name: str, version: int, request: InferRequest, outputs: Tensors) -> bytes:
-    """An inference response with flat data, outputs in the order asked for."""
+def _whole(parameters: dict[str, Any], key: str) -> int:
+    """A parameter that counts something; 0 if it is absent."""
+    value = parameters.get(key, 0)
+    if type(value) is not int or value < 0:
+        raise InvalidInput(f"parameter {key}: {value!r}, wanted an integer from 0")
+    return value
+
+
+def _flag(parameters: dict[str, Any], key: str, default: bool) -> bool:
+    value = parameters.get(key, default)
+    if not isinstance(value, bool):
+        raise InvalidInput(f"parameter {key}: {value!r}, wanted true or false")
+    return value
+
+
+@dataclass(frozen=True)
+class InferAnswer:
+    """An encoded response. json_length: of the JSON in front of binary tensors; None where all is JSON."""
+
+    body: bytes
+    json_length: int | None = None
+
+
+def encode(name: str, version: int, request: InferRequest, outputs: Tensors, labels: dict[str, Any]) -> InferAnswer:
+    """An inference response, flat data in JSON and binary tensors behind it, outputs in the order asked for.
+
+    labels: output -> the names of its classes, for the classification extension.
+    """
     answer: dict[str, Any] = {"model_name": name, "model_version": str(version)}
     if request.id is not None:
         answer["id"] = request.id
-    answer["outputs"] = [_written(output, outputs[output]) for output in request.outputs or outputs]
-    return dump(answer)
+    answer["outputs"] = written = []
+    blobs: list[bytes] = []
+    for wanted in request.outputs:
+        tensor = outputs[wanted.name]
+        if wanted.classes:
+            tensor = _classes(tensor, wanted.classes, labels.get(wanted.name, ()))
+        if not wanted.binary:
+            written.append(_in_json(wanted.name, tensor))
+            continue
+        blobs.append(write_tensor(tensor))
+        written.append(_described(wanted.name, tensor) | {"parameters": {"binary_data_size": len(blobs[-1])}})
+    if not blobs:
+        return InferAnswer(dump(answer))
+    head = orjson.dumps(answer) if len(blobs) == len(written) else dump(answer)
+    return InferAnswer(b"".join([head, *blobs]), len(head))
 
 
-def _written(name: str, tensor: Tensor) -> dict[str, Any]:
+def _classes(tensor: Tensor, count: int, labels: tuple[str, ...]) -> Tensor:
+    """(rows, ...) -> (rows, count) of "value:index" or "value:index:label", the largest first."""
+    if tensor.dtype.kind not in "iuf":
+        raise InvalidInput(f"parameter classification: wanted an output of numbers, not {datatype_of(tensor)}")
+    rows = tensor.reshape(tensor.shape[0], -1) if tensor.ndim > 1 else tensor.reshape(1, -1)
+    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    texts = [[_class(row[place], place, labels) for place in places] for row, places in zip(rows, best, strict=True)]
+    shaped = np.array(texts, object).reshape(best.shape)
+    return shaped if tensor.ndim > 1 else shaped[0]
+
+
+def _class(value: np.generic, place: int, labels: tuple[str, ...]) -> str:
+    told = f"{value:f}" if value.dtype.kind == "f" else str(value)
+    return f"{told}:{place}:{labels[place]}" if place < len(labels) else f"{told}:{place}"
+
+
+def _in_json(name: str, tensor: Tensor) -> dict[str, Any]:
     flat = np.ascontiguousarray(tensor).reshape(-1)
-    return {
-        "name": name,
-        "datatype": datatype_of(tensor),
-        "shape": list(tensor.shape),
-        "data": flat.tolist() if tensor.dtype == object else flat,
-    }
+    return _described(name, tensor) | {"data": flat.tolist() if tensor.dtype == object else flat}
+
+
+def _described(name: str, tensor: Tensor) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype_of(tensor), "shape": list(tensor.shape)}
 
 
 def example(feed: Tensors) -> dict[str, Any]:
     """A request body for these tensors."""
-    return {"inputs": [_written(name, tensor) for name, tensor in feed.items()]}
+    return {"inputs": [_in_json(name, tensor) for name, tensor in feed.items()]}
 
 
 def metadata(name: str, versions: list[int], signature: Signature) -> dict[str, Any]:
@@ -138,10 +270,10 @@ def metadata(name: str, versions: list[int], signature: Signature) -> dict[str, 
         "name": name,
         "versions": [str(version) for version in versions],
         "platform": "onnx_onnxv1",
-        "inputs": [_described(spec) for spec in signature.inputs],
-        "outputs": [_described(spec) for spec in signature.outputs],
+        "inputs": [_declared(spec) for spec in signature.inputs],
+        "outputs": [_declared(spec) for spec in signature.outputs],
     }
 
 
-def _described(spec: TensorSpec) -> dict[str, Any]:
+def _declared(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

@@ -32,7 +32,11 @@ def test_a_ready_service_says_so_in_every_dialect(tmp_path: Path) -> None:
         assert client.get("/health/ready").json() == {"ready": True}
         assert client.get("/v2/health/live").json() == {"live": True}
         assert client.get("/v2/health/ready").json() == {"ready": True, "live": True}
-        assert client.get("/v2").json() == {"name": "headrace", "version": "0.1.0", "extensions": []}
+        assert client.get("/v2").json() == {
+            "name": "headrace",
+            "version": "0.1.0",
+            "extensions": ["binary_tensor_data", "classification", "schedule_policy"],
+        }
         assert client.get("/v2/models/double/ready").json() == {"name": "double", "ready": True}
         assert client.get("/v2/models").json() == client.get("/v1/models").json() == {"models": ["double"]}
         assert client.get("/v1/models/double").json()["model_version_status"][0]["state"] == "AVAILABLE"

@@ -1,5 +1,6 @@
 """Whatever a caller does wrong is a 4xx with a sentence, and the service goes on."""
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -113,12 +114,26 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(client: htt
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_compressed_body_is_refused_rather_than_misread(client: httpx.Client) -> None:
-    answer = client.post(PREDICT, content=b"x", headers={"content-encoding": "gzip"})
-    assert answer.status_code == 415
-    assert answer.json() == {"error": "Content-Encoding gzip, wanted none"}
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "sentence"),
+    [
+        ({"content-encoding": "br"}, b"x", 415, "Content-Encoding br, wanted gzip, deflate or none"),
+        ({"content-encoding": "gzip"}, b"x" * 99, 400, "the body is not gzip: "),
+        ({"content-encoding": "gzip"}, gzip.compress(v1(ROW))[:-9], 400, "the body is not gzip: it breaks off"),
+        ({"content-encoding": "gzip"}, gzip.compress(v1(ROW)) + b"x", 400, "the body is not gzip: it goes on"),
+        ({"content-encoding": "gzip"}, gzip.compress(b" " * 10**8), 413, f"wanted at most {LIMIT} bytes"),
+        ({"content-type": "text/html"}, v1(ROW), 415, "Content-Type text/html, wanted application/json"),
+    ],
+)
+def test_a_body_in_a_form_that_is_not_read_is_told(
+    client: httpx.Client, headers: dict[str, str], body: bytes, status: int, sentence: str
+) -> None:
+    answer = client.post(PREDICT, content=body, headers=headers)
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
 
 
-def test_binary_tensors_are_refused_rather_than_misread(client: httpx.Client) -> None:
-    answer = client.post(INFER, content=v2(), headers={"inference-header-content-length": "10"})
-    assert answer.status_code == 501
+@pytest.mark.parametrize("length", ["-1", "x", "1.5", "10", "9" * 30])
+def test_a_header_length_that_is_not_the_jsons_is_refused(client: httpx.Client, length: str) -> None:
+    answer = client.post(INFER, content=v2(), headers={"inference-header-content-length": length})
+    assert answer.status_code == 400

@@ -258,6 +258,22 @@ def test_a_queue_delay_ends_though_no_company_comes() -> None:
     assert run.batches == [[1]]
 
 
+def test_an_urgent_request_goes_ahead_and_one_that_can_wait_goes_last() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = []
+        for value, priority in ((1, 0), (2, 200), (3, 1), (4, 0)):
+            others.append(asyncio.create_task(scheduler.submit(rows(value), 1, priority=priority)))
+            await asyncio.sleep(0)
+        run.gate.set()
+        await asyncio.gather(first, *others)
+
+    play(run, limits(max_rows=1), scene)
+    assert run.batches == [[0], [3], [1], [4], [2]]
+
+
 def test_two_instances_compute_at_one_time() -> None:
     run = Run()
 

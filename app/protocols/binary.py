@@ -1,0 +1,68 @@
+"""Tensors as the bytes of the binary tensor data extension: little-endian, row-major, without padding.
+
+Source: triton-inference-server/server, docs/protocol/extension_binary_data.md.
+"""
+
+import struct
+from math import prod
+
+import numpy as np
+
+from app.errors import InvalidInput
+from app.inference.signature import DTYPES, Tensor
+from app.protocols.elements import shaped
+
+LENGTH = struct.Struct("<I")
+"""Before each BYTES element."""
+
+
+def read_tensor(name: str, blob: memoryview, datatype: str, shape: list[int]) -> Tensor:
+    """A view of the blob; a copy only where its place does not suit the datatype. BYTES become texts.
+
+    Raises InvalidInput unless the blob holds exactly this tensor.
+    """
+    count = prod(shape)
+    if datatype == "BYTES":
+        return shaped(name, np.array(_texts(name, blob, count), object), shape)
+    dtype = DTYPES[datatype]
+    if len(blob) != count * dtype.itemsize:
+        raise InvalidInput(f"{name}: {len(blob)} bytes, wanted {count * dtype.itemsize} for {datatype} {shape}")
+    array = np.frombuffer(blob, "u1" if datatype == "BOOL" else dtype)
+    if datatype == "BOOL":
+        if array.size and array.max() > 1:
+            raise InvalidInput(f"{name}: a byte of {array.max()}, wanted 0 or 1 (BOOL)")
+        array = array.view(np.bool_)
+    return shaped(name, array if array.flags.aligned else array.copy(), shape)
+
+
+def _texts(name: str, blob: memoryview, count: int) -> list[str]:
+    texts: list[str] = []
+    place = 0
+    while place < len(blob):
+        if place + LENGTH.size > len(blob):
+            raise InvalidInput(f"{name}: element {len(texts)} ends within its length")
+        (length,) = LENGTH.unpack_from(blob, place)
+        place += LENGTH.size
+        if place + length > len(blob):
+            raise InvalidInput(f"{name}: element {len(texts)} has {length} bytes, {len(blob) - place} are left")
+        texts.append(text_of(name, len(texts), blob[place : place + length]))
+        place += length
+    if len(texts) != count:
+        raise InvalidInput(f"{name}: {len(texts)} elements, wanted {count}")
+    return texts
+
+
+def text_of(name: str, place: int, blob: memoryview) -> str:
+    """onnxruntime's strings are UTF-8. Raises InvalidInput for anything else."""
+    try:
+        return str(blob, "utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name}[{place}]: not UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def write_tensor(tensor: Tensor) -> bytes:
+    """The bytes of a tensor; texts with their length before each."""
+    if tensor.dtype != object:
+        return tensor.tobytes()
+    elements = [str(text).encode() for text in tensor.ravel().tolist()]
+    return b"".join(part for element in elements for part in (LENGTH.pack(len(element)), element))
