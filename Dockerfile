@@ -27,5 +27,5 @@ USER 10001:10001
 WORKDIR /tmp
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"HEADRACE_PORT\", 8000)}/health/ready', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f'http://127.0.0.1:{os.environ.get(\"HEADRACE_PORT\", 8000)}/health/live', timeout=2)"]
 ENTRYPOINT ["python", "-m", "app", "serve"]

@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
             return _serve(rest)
         case ["check", *rest]:
             return _check(rest)
-        case ["settings"]:
-            print(table())
+        case ["settings", *rest]:
+            print(HELP if rest else table())
             return 0
         case [] | ["-h" | "--help"]:
             print(HELP)
@@ -58,6 +58,9 @@ def _serve(arguments: list[str]) -> int:
 
 
 def _check(arguments: list[str]) -> int:
+    if arguments in (["-h"], ["--help"]):
+        print(HELP)
+        return 0
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python -m app check FOLDER", file=sys.stderr)
         return 2

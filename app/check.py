@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.errors import ModelLoadFailed
+from app.inference.threads import cores
 from app.repository import Version, open_from, scan
 
 
@@ -21,14 +22,16 @@ def run(folder: Path) -> int:
 
 
 def _told(version: Version) -> str:
-    opened = open_from(version)
+    opened = open_from(version, cores())
     specs = [
         ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in side)
         for side in (opened.signature.inputs, opened.signature.outputs)
     ]
+    missing = opened.session.missing_providers
     golden = "golden rows replayed" if opened.manifest else "no manifest"
     batched = "batched" if opened.signature.batched else "one request a run"
     return (
         f"ok      {version.name} version {version.number}: {specs[0]} -> {specs[1]}\n"
         f"        {golden}; {batched}: {opened.batching}; on {', '.join(opened.session.providers)}"
+        + (f"\n        NOT on {', '.join(missing)}, which config.yaml asks for" if missing else "")
     )

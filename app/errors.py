@@ -53,7 +53,14 @@ class ModelNotFound(ServingError):
 
 
 class ModelNotReady(ServingError):
-    """The model is known and cannot answer now: it is loading, or it failed to load."""
+    """The model is known and cannot answer now: it is loading, or it failed to load.
+
+    loading: so that trying again soon is worth while.
+    """
+
+    def __init__(self, message: str, loading: bool) -> None:
+        super().__init__(message)
+        self.loading = loading
 
 
 class QueueFull(ServingError):

@@ -43,6 +43,8 @@ def create_app(settings: Settings) -> ASGIApp:
             threads_for_runs=share,
         )
         tasks = [asyncio.create_task(_load(repository)), asyncio.create_task(_watch_memory(metrics))]
+        if settings.workers > 1:
+            await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
         yield
         for task in tasks:
             task.cancel()
@@ -52,7 +54,13 @@ def create_app(settings: Settings) -> ASGIApp:
         log.info("stopped")
 
     app = FastAPI(
-        title="Headrace", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+        title="Headrace",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.repository, app.state.metrics, app.state.max_body_bytes = repository, metrics, settings.max_body_bytes
     install_error_answers(app)

@@ -45,6 +45,14 @@ class Feature(Record):
     categories: tuple[str, ...] = ()
     example: Any
 
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.kind == "category" and len(set(self.categories)) != max(1, len(self.categories)):
+            raise ValueError(f"{self.name}: a category needs categories, each once")
+        if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
+            raise ValueError(f"{self.name}: minimum {self.minimum} is above maximum {self.maximum}")
+        return self
+
     @property
     def wanted(self) -> str:
         """What a value of this feature must be, in words: `0 to 50 mm`."""
@@ -94,6 +102,12 @@ class OutputTensor(Record):
     description: str = ""
     unit: str = ""
     labels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _classes_have_labels(self) -> Self:
+        if self.kind == "probabilities" and len(set(self.labels)) != max(2, len(self.labels)):
+            raise ValueError(f"{self.tensor}: probabilities need two labels or more, each once")
+        return self
 
 
 class Data(Record):
@@ -193,9 +207,24 @@ class Manifest(Record):
     parity: Parity
     golden: Golden
 
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        _unique("input", [one.tensor for one in self.inputs])
+        _unique("feature", [feature.name for feature in self.features])
+        _unique("output", [one.tensor for one in self.outputs])
+        _unique("output field", [one.name for one in self.outputs])
+        if sum(one.kind == "probabilities" for one in self.outputs) > 1:
+            raise ValueError("one output of probabilities at most: a prediction has one label")
+        return self
+
     @property
     def features(self) -> tuple[Feature, ...]:
         return tuple(feature for tensor in self.inputs for feature in tensor.features)
+
+
+def _unique(what: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{what} {', '.join(twice)} is described twice")
 
 
 class Batching(Record):
@@ -242,6 +271,8 @@ def read_manifest(path: Path) -> Manifest | None:
         return Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ModelLoadFailed(f"{path.name}: {explain(error)}") from error
+    except OSError as error:
+        raise ModelLoadFailed(f"{path.name}: {error.strerror}") from error
 
 
 def read_config(path: Path) -> ModelConfig:
@@ -249,9 +280,11 @@ def read_config(path: Path) -> ModelConfig:
     if not path.exists():
         return ModelConfig()
     try:
-        return ModelConfig.model_validate(yaml.safe_load(path.read_text()) or {})
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        read = yaml.safe_load(path.read_bytes()) or {}
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise ModelLoadFailed(f"{path.name}: not YAML: {error}") from error
+    try:
+        return ModelConfig.model_validate(read)
     except ValidationError as error:
         raise ModelLoadFailed(f"{path.name}: {explain(error)}") from error
 

@@ -76,10 +76,11 @@ class Repository:
     async def _load_version(self, version: Version, gate: asyncio.Semaphore) -> None:
         try:
             async with gate:
-                opened = await asyncio.to_thread(open_from, version)
-            version.model = Model(version.name, version.number, opened, version.config, self._metrics, self._cores)
+                opened = await asyncio.to_thread(open_from, version, self._cores)
+            version.model = Model(version.name, version.number, opened, version.config, self._metrics)
             version.state = State.READY
             log.info("model_ready", **described(version.model))
+            _warn(version.model, version.config)
         except ModelLoadFailed as error:
             version.state, version.reason = State.UNAVAILABLE, str(error)
             log.error("model_failed", model=version.name, version=version.number, reason=version.reason)
@@ -105,7 +106,8 @@ class Repository:
         entry = self._entry(name)
         ready = [version.model for version in entry.versions.values() if version.model is not None]
         if not ready:
-            raise ModelNotReady(f"model {name} is not ready: {self._why_not(entry)}")
+            loading = any(version.state is State.LOADING for version in entry.versions.values())
+            raise ModelNotReady(f"model {name} is not ready: {self._why_not(entry)}", loading)
         return ready
 
     def get(self, name: str, number: int | None = None) -> Model:
@@ -122,7 +124,7 @@ class Repository:
         version = entry.versions[number]
         if version.model is None:
             why = version.reason or "it is loading"
-            raise ModelNotReady(f"model {name} version {number} is not ready: {why}")
+            raise ModelNotReady(f"model {name} version {number} is not ready: {why}", version.state is State.LOADING)
         return version.model
 
     def waiting(self) -> dict[str, str]:
@@ -153,9 +155,20 @@ class Repository:
         return entry.reason or "; ".join(reasons) or "it is loading"
 
 
-def open_from(version: Version) -> Opened:
+def open_from(version: Version, cores: int) -> Opened:
     """Reads the manifest and opens the graph of one version. Blocking; raises ModelLoadFailed."""
-    return open_version(version.file, read_manifest(version.file.parent / "manifest.json"), version.config)
+    return open_version(version.file, read_manifest(version.file.parent / "manifest.json"), version.config, cores)
+
+
+def _warn(model: Model, config: ModelConfig) -> None:
+    """What config.yaml asks for and this machine does not have."""
+    if model.missing_providers:
+        log.warning("provider_missing", model=model.name, missing=model.missing_providers, used=model.providers)
+    asked = (config.instances or model.share.instances, config.threads)
+    if asked != (model.share.instances, model.share.threads):
+        log.warning(
+            "cores_missing", model=model.name, asked="{} instances x {} threads".format(*asked), got=model.share
+        )
 
 
 def described(model: Model) -> dict[str, object]:
@@ -167,8 +180,8 @@ def described(model: Model) -> dict[str, object]:
         "because": model.batching,
         "providers": model.providers,
         "missing_providers": model.missing_providers,
-        "instances": model.instances,
-        "threads": model.threads,
+        "instances": model.share.instances,
+        "threads": model.share.threads,
     }
 
 
@@ -187,6 +200,8 @@ def _read_entry(place: Path) -> Entry:
         numbers = _chosen(place, config)
     except ModelLoadFailed as error:
         return Entry(name, True, {}, str(error))
+    except OSError as error:
+        return Entry(name, True, {}, f"the folder cannot be read: {error.strerror}")
     versions = {n: Version(name, n, config, place / str(n) / "model.onnx") for n in numbers}
     return Entry(name, config.required, versions)
 

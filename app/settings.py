@@ -25,12 +25,15 @@ class Settings(BaseSettings):
     models: Annotated[Path, Field(description="the model repository, a folder of NAME/VERSION/model.onnx")] = Path(
         "models"
     )
-    host: Annotated[str, Field(description="the address to listen on; 0.0.0.0 for every one")] = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1, description="the address to listen on; 0.0.0.0 for every one")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Field(ge=0, le=65535, description="the port to listen on; 0 takes a free one")] = 8000
     workers: Annotated[int, Field(ge=1, description="processes that serve, each with a listening socket")] = 1
-    api_key: Annotated[SecretStr, Field(description="a key that callers must send; empty lets everyone in")] = (
-        SecretStr("")
-    )
+    api_key: Annotated[
+        SecretStr,
+        Field(description="a key that callers must send; empty lets all in; give it as a variable, flags show in `ps`"),
+    ] = SecretStr("")
     max_body_bytes: Annotated[int, Field(ge=1, description="the largest request body that is read, in bytes")] = (
         64 * 1024 * 1024
     )

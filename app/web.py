@@ -6,6 +6,7 @@ bodies that are too large, bugs.
 
 import asyncio
 import hmac
+import logging
 import re
 import uuid
 from collections.abc import Callable, Coroutine
@@ -39,6 +40,7 @@ from app.errors import (
     UnsupportedMedia,
 )
 from app.inference.model import Model
+from app.inference.signature import Tensors
 from app.metrics import Metrics
 from app.repository import Repository
 
@@ -80,6 +82,7 @@ class Call:
     model: str = ""
     protocol: str = ""
     status: int = 0
+    failure: Exception | None = None
 
 
 class Edge:
@@ -114,8 +117,8 @@ class Edge:
             await self._app(scope, receive, send_marked)
         except ServingError as error:
             await error_response(error)(scope, receive, send_marked)
-        except Exception:
-            log.exception("bug", request_id=call.request_id, method=scope["method"], path=scope["path"])
+        except Exception as error:
+            call.failure = error
             if call.status not in (0, 500):
                 raise
             if not call.status:
@@ -126,8 +129,10 @@ class Edge:
     def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
         if not self._key or OPEN_PATHS.fullmatch(path):
             return
-        sent = headers.get(b"x-api-key") or headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        if not hmac.compare_digest(sent, self._key):
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        sent = (headers.get(b"x-api-key", b""), bearer.strip() if scheme.lower() == b"bearer" else b"")
+        by_header, by_bearer = (hmac.compare_digest(key, self._key) for key in sent)
+        if not (by_header or by_bearer):
             raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
 
     def _check_length(self, headers: dict[bytes, bytes]) -> None:
@@ -138,16 +143,25 @@ class Edge:
     def _record(self, scope: Scope, call: Call, seconds: float) -> None:
         self._metrics.requests.labels(call.model, call.protocol, call.status).inc()
         self._metrics.request_seconds.labels(call.model, call.protocol).observe(seconds)
-        if self._log_requests:
-            log.info(
-                "request",
-                request_id=call.request_id,
-                method=scope["method"],
-                path=scope["path"],
-                model=call.model,
-                status=call.status,
-                ms=round(1000 * seconds, 3),
-            )
+        if self._log_requests or call.status >= 500:
+            self._log(scope, call, seconds)
+
+    def _log(self, scope: Scope, call: Call, seconds: float) -> None:
+        """One line a request; it has the reason where the fault is ours, and for a bug the stack."""
+        ours = call.status >= 500
+        known = isinstance(call.failure, ServingError)
+        log.log(
+            logging.ERROR if ours else logging.INFO,
+            "request",
+            request_id=call.request_id,
+            method=scope["method"],
+            path=scope["path"],
+            model=call.model,
+            status=call.status,
+            ms=round(1000 * seconds, 3),
+            **({"reason": str(call.failure)} if ours and known else {}),
+            exc_info=call.failure if ours and not known else None,
+        )
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
@@ -163,7 +177,7 @@ async def read_body(request: Request) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it outgrows the limit, whatever Content-Length said."""
     limit: int = request.app.state.max_body_bytes
     _check_content_type(request.headers.get("content-type", ""))
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     inflater = Inflater(encoding, limit) if encoding != "identity" else None
     parts, size = [], 0
     async for part in request.stream():
@@ -183,9 +197,11 @@ def _check_content_type(sent: str) -> None:
         raise UnsupportedMedia(f"Content-Type {kind}, wanted application/json or application/octet-stream")
 
 
-def body_response(request: Request, body: bytes, headers: dict[str, str], media_type: str) -> Response:
+async def body_response(request: Request, body: bytes, headers: dict[str, str], media_type: str) -> Response:
     """An answer, compressed if the caller accepts that and it pays."""
-    body, encoding = deflate(body, request.headers.get("accept-encoding", ""))
+    accepted = request.headers.get("accept-encoding", "")
+    large = len(body) >= LARGE_BODY_BYTES
+    body, encoding = await asyncio.to_thread(deflate, body, accepted) if large else deflate(body, accepted)
     if encoding:
         headers = {**headers, "content-encoding": encoding, "vary": "accept-encoding"}
     return Response(body, headers=headers, media_type=media_type)
@@ -194,6 +210,12 @@ def body_response(request: Request, body: bytes, headers: dict[str, str], media_
 async def decoded(body: bytes, decode: Callable[[], Answer]) -> Answer:
     """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on."""
     return decode() if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode)
+
+
+async def encoded(outputs: Tensors, encode: Callable[[], Answer]) -> Answer:
+    """What encode makes of the outputs; large ones are encoded in a thread."""
+    large = sum(tensor.nbytes for tensor in outputs.values()) >= LARGE_BODY_BYTES
+    return await asyncio.to_thread(encode) if large else encode()
 
 
 async def unless_gone(request: Request, work: Coroutine[None, None, Answer]) -> Answer:
@@ -247,7 +269,7 @@ def error_response(error: ServingError) -> Response:
     headers = {}
     if isinstance(error, QueueFull):
         headers["retry-after"] = str(max(1, ceil(error.retry_after_s)))
-    elif isinstance(error, ModelNotReady):
+    elif isinstance(error, ModelNotReady) and error.loading:
         headers["retry-after"] = "1"
     elif isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
@@ -272,9 +294,7 @@ async def _on_bug(request: Request, _: Exception) -> Response:
 
 async def _on_serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
-    if isinstance(error, InferenceFailed):
-        call: Call = request.scope["headrace.call"]
-        log.error("inference_failed", request_id=call.request_id, model=call.model, reason=str(error))
+    request.scope["headrace.call"].failure = error
     return error_response(error)
 
 

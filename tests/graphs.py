@@ -104,6 +104,17 @@ def reshape_to_pairs() -> bytes:
     return graph([node], [value("x", ("length",))], [value("y", ("pairs", 2))], constants)
 
 
+def with_external_weights(location: str) -> bytes:
+    """y = x + weight, whose weight lies in another file."""
+    model = onnx.ModelProto.FromString(times(2))
+    [weight] = model.graph.initializer
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    weight.external_data.add(key="length", value="4")
+    return bytes(model.SerializeToString())
+
+
 def slow(turns: int = 300) -> bytes:
     """y = x after `turns` products of 256 x 256 matrices: about a millisecond each."""
     body = helper.make_graph(

@@ -1,12 +1,14 @@
 """The real service for tests: on a socket, in a thread of this process or as a process of its own."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import uvicorn
@@ -15,7 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.workers import listen
 
-START_S = 60
+PATIENCE_S = 60
 
 
 @contextmanager
@@ -41,12 +43,14 @@ def serving_process(
     models: Path, log: Path, *flags: str, **environment: str
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """A client of `python -m app serve` on a free port, ready, and the process; what it prints goes to `log`."""
-    port = free_port()
-    command = [sys.executable, "-m", "app", "serve", "--models", str(models), "--port", str(port), *flags]
+    command = [sys.executable, "-m", "app", "serve", "--models", str(models), "--port", "0", *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_until(lambda: b"listening" in log.read_bytes(), "the log has no address")
+            address = re.search(rb"http://[0-9.:]+", log.read_bytes())
+            assert address
+            with httpx.Client(base_url=address[0].decode(), timeout=30) as client:
                 wait_for(client, "/health/ready")
                 yield client, process
         finally:
@@ -54,20 +58,21 @@ def serving_process(
             process.wait(timeout=60)
 
 
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with listen("127.0.0.1", 0, shared=False) as bound:
-        return int(bound.getsockname()[1])
-
-
 def wait_for(client: httpx.Client, path: str) -> None:
     """Until the path answers 200."""
-    patience = threading.Event()
-    for _ in range(START_S * 20):
-        try:
-            if client.get(path).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        patience.wait(0.05)
-    raise TimeoutError(f"{path} did not answer 200 within {START_S} s")
+
+    def answers() -> bool:
+        with suppress(httpx.TransportError):
+            return client.get(path).status_code == 200
+        return False
+
+    wait_until(answers, f"{path} did not answer 200")
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Until the condition holds. Raises TimeoutError if it does not within PATIENCE_S."""
+    pause, end = threading.Event(), monotonic() + PATIENCE_S
+    while not condition():
+        if monotonic() > end:
+            raise TimeoutError(f"{otherwise} within {PATIENCE_S} s")
+        pause.wait(0.02)

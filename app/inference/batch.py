@@ -49,8 +49,3 @@ def split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
         {name: tensor[end - count : end] for name, tensor in outputs.items()}
         for end, count in zip(ends, rows, strict=True)
     ]
-
-
-def join(results: Sequence[Tensors]) -> Tensors:
-    """The results of a request's pieces, in order, as one result."""
-    return stack(results)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from app.errors import OutsideDomain, Violation
 from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
@@ -18,18 +19,22 @@ MOST_VIOLATIONS = 10
 class Domain:
     """The features of one numeric input tensor with their bounds.
 
-    lower, upper: (columns,) or () for a feature that fills the tensor; -inf and inf where a side is open. Rounded to
-                  the tensor's own type, so that a value equal to a bound is inside.
+    lower, upper: (columns,) or () for a feature that fills the tensor; the largest finite numbers where a side is open.
+                  Rounded to the tensor's own type, so that a value equal to a bound is inside.
+    whole:        likewise, true where only integers are inside: integers, and places of a category.
     """
 
     tensor: str
     features: tuple[Feature, ...]
     lower: NDArray[np.floating]
     upper: NDArray[np.floating]
+    whole: NDArray[np.bool_]
 
     def violations(self, values: Tensor) -> list[Violation]:
         """The first values outside, NaN among them."""
         inside = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
+        if self.whole.any():
+            inside &= ~self.whole | np.equal(values, np.rint(values))
         if inside.all():
             return []
         return [self._violation(values, tuple(place)) for place in np.argwhere(~inside)[:MOST_VIOLATIONS].tolist()]
@@ -50,6 +55,7 @@ def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple
             features=one.features,
             lower=_bounds([_lower(feature) for feature in one.features], dtypes[one.tensor]),
             upper=_bounds([_upper(feature) for feature in one.features], dtypes[one.tensor]),
+            whole=_columns([feature.kind in ("integer", "category") for feature in one.features]),
         )
         for one in inputs
         if dtypes[one.tensor].kind in "iuf"
@@ -70,8 +76,16 @@ def _upper(feature: Feature) -> float:
 
 def _bounds(values: Sequence[float], dtype: np.dtype[np.generic]) -> NDArray[np.floating]:
     bounds = np.array(values, np.float64)
-    exact = bounds.astype(dtype).astype(np.float64) if dtype.kind == "f" else bounds
-    return exact if len(values) > 1 else exact.reshape(())
+    if dtype.kind == "f":
+        largest = float(np.finfo(dtype).max)  # type: ignore[type-var]
+        bounds = np.clip(bounds, -largest, largest).astype(dtype).astype(np.float64)
+    return _columns(bounds)
+
+
+def _columns(values: ArrayLike) -> NDArray[Any]:
+    """(columns,), or () for a single feature, which fills its tensor."""
+    array = np.asarray(values)
+    return array if len(array) > 1 else array.reshape(())
 
 
 def check_domains(where: Sequence[Domain], tensors: Tensors) -> None:

@@ -1,5 +1,6 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from app.inference.probe import probe, relative_difference
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec
-from app.inference.threads import instances
+from app.inference.threads import Share, share
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
 from app.metrics import Metrics, ModelMetrics
+
+LARGE_BYTES = 1 << 20
+"""From this size on a request's values are checked off the event loop."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,18 @@ class Opened:
     manifest: Manifest | None
     batching: str
     example: Tensors | None
+    share: Share
 
 
-def open_version(file: Path, manifest: Manifest | None, config: ModelConfig) -> Opened:
+def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cores: int) -> Opened:
     """Opens model.onnx, replays the manifest's golden rows and probes whether rows may share a run. Blocking.
+
+    cores: of this worker.
 
     Raises ModelLoadFailed with the reason.
     """
-    session = Session(file, threads=config.threads, providers=config.providers, strict=config.strict_providers)
+    taken = share(config.instances, config.threads, cores)
+    session = Session(file, threads=taken.threads, providers=config.providers, strict=config.strict_providers)
     golden = None
     if manifest is not None:
         _agree(session, manifest)
@@ -46,23 +54,20 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig) -> 
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched)
-    return Opened(session, signature, manifest, reason, finding.example)
+    return Opened(session, signature, manifest, reason, finding.example, taken)
 
 
 class Model:
     """One version of a model behind its queue."""
 
-    def __init__(
-        self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics, cores: int
-    ) -> None:
+    def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
         self.name, self.version = name, version
         self.signature, self.manifest, self.batching = opened.signature, opened.manifest, opened.batching
         self.providers, self.missing_providers = opened.session.providers, opened.session.missing_providers
         self.example = opened.example
-        self.instances = instances(config.instances, config.threads, cores)
-        self.threads = config.threads
+        self.share = opened.share
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
-        limits = _limits(config, self.signature.batched, self.instances)
+        limits = _limits(config, self.signature.batched, self.share.instances)
         self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
 
     @property
@@ -80,7 +85,10 @@ class Model:
         `Scheduler.submit` raises.
         """
         rows = self.signature.check(tensors)
-        check_domains(self._domains, tensors)
+        if sum(tensor.nbytes for tensor in tensors.values()) < LARGE_BYTES:
+            check_domains(self._domains, tensors)
+        else:
+            await asyncio.to_thread(check_domains, self._domains, tensors)
         return await self._scheduler.submit(tensors, rows, deadline_s, priority)
 
     async def close(self) -> None:
@@ -101,16 +109,20 @@ def _limits(config: ModelConfig, batched: bool, instances: int) -> Limits:
 
 def _agree(session: Session, manifest: Manifest) -> None:
     """Raises ModelLoadFailed unless the manifest names the graph's tensors and its features fill them."""
-    inputs, outputs = {spec.name: spec for spec in session.inputs}, {spec.name for spec in session.outputs}
+    inputs, outputs = ({spec.name: spec for spec in side} for side in (session.inputs, session.outputs))
     described = {one.tensor for one in manifest.inputs}
     if described != set(inputs):
         raise ModelLoadFailed(f"the manifest describes inputs {sorted(described)}, the graph has {sorted(inputs)}")
-    if unknown := {one.tensor for one in manifest.outputs} - outputs:
+    if unknown := {one.tensor for one in manifest.outputs} - set(outputs):
         raise ModelLoadFailed(f"the manifest describes outputs {sorted(unknown)}, the graph has {sorted(outputs)}")
     for one in manifest.inputs:
         trailing, wanted = inputs[one.tensor].shape[1:], _trailing(one)
         if trailing != wanted:
             raise ModelLoadFailed(f"{one.tensor}: the manifest's features fill {wanted}, the graph takes {trailing}")
+    for output in manifest.outputs:
+        shape, labels = outputs[output.tensor].shape, len(output.labels)
+        if output.kind == "probabilities" and (len(shape) != 2 or shape[1] not in (-1, labels)):
+            raise ModelLoadFailed(f"{output.tensor}: {labels} labels, the graph gives {list(shape)}")
 
 
 def _trailing(one: InputTensor) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ class Scheduler:
         try:
             if len(pieces) == 1:
                 return await pieces[0].answer
-            return batch.join(await asyncio.gather(*(piece.answer for piece in pieces)))
+            return batch.stack(await asyncio.gather(*(piece.answer for piece in pieces)))
         finally:
             for piece in pieces:
                 self._leave(piece)

@@ -5,6 +5,7 @@ exceptions become ours in one place.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -71,6 +72,10 @@ class Session:
 
     def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (), strict: bool = False) -> None:
         asked = list(providers) or ["CPUExecutionProvider"]
+        if unknown := [name for name in asked if name not in ort.get_all_providers()]:
+            raise ModelLoadFailed(
+                f"no execution provider {', '.join(unknown)}; known: {', '.join(ort.get_all_providers())}"
+            )
         known = [name for name in asked if name in ort.get_available_providers()]
         if "CUDAExecutionProvider" in known:
             ort.preload_dlls()  # finds the CUDA libraries that pip installed
@@ -81,7 +86,7 @@ class Session:
                 providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in known or ["CPUExecutionProvider"]],
             )
         except LOAD_ERRORS as error:
-            raise ModelLoadFailed(f"{path.name}: {_first_line(error)}".replace(str(path), path.name)) from error
+            raise ModelLoadFailed(f"{path.name}: {_without_paths(_first_line(error))}") from error
         self.providers: list[str] = self._session.get_providers()
         self.missing_providers = [name for name in asked if name not in self.providers]
         if strict and self.missing_providers:
@@ -132,6 +137,11 @@ def _specs(values: Sequence[ort.NodeArg]) -> tuple[TensorSpec, ...]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
+
+
+def _without_paths(text: str) -> str:
+    """The text with the last part alone of every path: what lies where on this machine is nobody's business."""
+    return re.sub(r"/(?:[^\s/\"':]+/)+", "", text)
 
 
 def _reason(error: Exception) -> str:

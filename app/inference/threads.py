@@ -1,6 +1,7 @@
 """How many cores there really are, and how many of them one model's runs may take."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -24,7 +25,16 @@ def _quota(cgroup: Path) -> float | None:
         return None
 
 
-def instances(asked: int | None, threads: int, cores_per_worker: int) -> int:
-    """Runs of one model at one time, so that instances x threads stays within this worker's cores; at least 1."""
-    fitting = max(1, cores_per_worker // threads)
-    return min(asked, fitting) if asked else fitting
+@dataclass(frozen=True)
+class Share:
+    """What one model may take of a worker's cores: runs at one time, and intra-op threads of each."""
+
+    instances: int
+    threads: int
+
+
+def share(instances: int | None, threads: int, cores_per_worker: int) -> Share:
+    """As asked, or less where instances x threads would exceed the worker's cores; None takes all that fit."""
+    threads = min(threads, cores_per_worker)
+    fitting = cores_per_worker // threads
+    return Share(min(instances or fitting, fitting), threads)

@@ -1,6 +1,7 @@
 """JSON values <-> tensors: what both protocols share of parsing, checking and writing numbers and texts."""
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
@@ -30,10 +31,25 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _parse_with_tokens(body: bytes) -> Any:
+    """What orjson would read, and the tokens; the standard library alone also lets numbers beyond a float and halves
+    of characters through."""
     try:
-        return json.loads(body)
+        value = json.loads(body, parse_int=_number, parse_float=_number)
+        if b"\\u" in body:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"the body is not JSON: {error}") from error
+    return value
+
+
+def _number(text: str) -> float:
+    """An int of up to 64 bits, a float for all else. Raises ValueError for what neither can hold."""
+    if len(text) <= 20 and text.lstrip("-").isdigit() and -(2**63) <= (whole := int(text)) < 2**64:
+        return whole
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:20]}... is too large a number")
+    return value
 
 
 def dump(content: dict[str, Any]) -> bytes:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
 from app.errors import OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec
-from app.web import body_response, decoded, find_model, read_body, repository, unless_gone
+from app.web import body_response, decoded, encoded, find_model, read_body, repository, unless_gone
 
 router = APIRouter(prefix="/v1", tags=["V1"])
 
@@ -17,6 +17,13 @@ router = APIRouter(prefix="/v1", tags=["V1"])
 async def models(request: Request) -> dict[str, list[str]]:
     """The names of all models that answer now."""
     return {"models": sorted({model.name for model in repository(request).models()})}
+
+
+@router.get("/models/{name}:predict", include_in_schema=False)
+@router.get("/models/{name}/versions/{version}:predict", include_in_schema=False)
+async def predict_without_a_body() -> Response:
+    """What curl sends without -d."""
+    raise HTTPException(405, headers={"allow": "POST"})
 
 
 @router.get("/models/{name}", summary="Does a model answer?")
@@ -41,7 +48,7 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     """Predictions; openapi.py documents it once for each model."""
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
-    return body_response(request, await unless_gone(request, _predict(model, body)), {}, "application/json")
+    return await body_response(request, await unless_gone(request, _predict(model, body)), {}, "application/json")
 
 
 async def _predict(model: Model, body: bytes) -> bytes:
@@ -52,4 +59,4 @@ async def _predict(model: Model, body: bytes) -> bytes:
         if model.manifest is None:
             raise
         raise v1_codec.outside(error.violations, model.manifest) from error
-    return v1_codec.encode(outputs, rows, model.manifest)
+    return await encoded(outputs, lambda: v1_codec.encode(outputs, rows, model.manifest))

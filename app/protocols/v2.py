@@ -11,7 +11,7 @@ from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
 from app.protocols.health import readiness
-from app.web import body_response, decoded, find_model, json_response, read_body, repository, unless_gone
+from app.web import body_response, decoded, encoded, find_model, json_response, read_body, repository, unless_gone
 
 EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
 
@@ -70,8 +70,9 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     body = await read_body(request)
     answer = await unless_gone(request, _infer(model, body, json_length))
     if answer.json_length is None:
-        return body_response(request, answer.body, {}, "application/json")
-    return body_response(request, answer.body, {HEADER_LENGTH: str(answer.json_length)}, "application/octet-stream")
+        return await body_response(request, answer.body, {}, "application/json")
+    headers = {HEADER_LENGTH: str(answer.json_length)}
+    return await body_response(request, answer.body, headers, "application/octet-stream")
 
 
 def _json_length(request: Request) -> int | None:
@@ -87,4 +88,4 @@ def _json_length(request: Request) -> int | None:
 async def _infer(model: Model, body: bytes, json_length: int | None) -> v2_codec.InferAnswer:
     asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature))
     outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)
-    return v2_codec.encode(model.name, model.version, asked, outputs, model.labels)
+    return await encoded(outputs, lambda: v2_codec.encode(model.name, model.version, asked, outputs, model.labels))

@@ -3,10 +3,8 @@
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +13,9 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.workers import listen
 from tests import graphs
-from tests.serving import free_port, serving_process
+from tests.serving import serving_process, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -35,12 +34,11 @@ def total(metrics: str, name: str) -> float:
 
 
 def test_a_stop_answers_what_was_accepted_and_exits_with_zero(tmp_path: Path) -> None:
-    graphs.add_to_repository(tmp_path / "models", "slow", graphs.slow(turns=2000))
+    graphs.add_to_repository(tmp_path / "models", "slow", graphs.slow(turns=1000), config="batching: {max_rows: 1}")
     with serving_process(tmp_path / "models", tmp_path / "log") as (client, process), ThreadPoolExecutor(8) as callers:
         answers = [callers.submit(client.post, "/v2/models/slow/infer", json=ROW) for _ in range(8)]
-        patience = threading.Event()
-        while total(client.get("/metrics").text, "headrace_queue_seconds_count") < 8:
-            patience.wait(0.01)
+        entered = lambda: total(client.get("/metrics").text, "headrace_queue_rows") >= 4  # noqa: E731
+        wait_until(entered, "four requests never waited")
         process.send_signal(signal.SIGTERM)
         assert [answer.result().status_code for answer in answers] == [200] * 8
         assert process.wait(timeout=30) == 0
@@ -68,6 +66,8 @@ def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: P
         def call(_: int) -> int:
             return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
 
+        both = lambda: client.get("/metrics").text.count("resident_memory_bytes{pid=") == 2  # noqa: E731
+        wait_until(both, "the second worker never served")
         with ThreadPoolExecutor(8) as callers:
             assert set(callers.map(call, range(100))) == {200}
         for _ in range(10):
@@ -83,18 +83,25 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
         before = {child.pid for child in supervisor.children()}
         victim = next(child for child in supervisor.children() if "spawn_main" in " ".join(child.cmdline()))
         victim.kill()
-        patience = threading.Event()
-        while len({child.pid for child in supervisor.children()} - before) < 1:
-            patience.wait(0.01)
-        for _ in range(20):
-            assert httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code == 200
+        wait_until(lambda: bool({child.pid for child in supervisor.children()} - before), "nobody took its place")
+
+        def call(_: int) -> int:
+            return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
+
+        def memories() -> int:
+            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
+
+        for _ in range(500):  # until the new one answers too, no caller notices
+            assert [call(i) for i in range(20)] == [200] * 20
+            if memories() == 2:
+                break
+        assert memories() == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
 
 
 def test_a_port_in_use_and_a_missing_folder_are_told_in_a_sentence(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
+    with listen("127.0.0.1", 0, shared=False) as taken:
         taken.listen()
         for workers in ("1", "2"):
             refused = app(

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests import graphs
 from tests.manifests import manifest
-from tests.serving import serving
+from tests.serving import serving, wait_for, wait_until
 
 X = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 
@@ -55,7 +55,11 @@ def test_broken_models_are_told_with_their_reason_and_the_others_serve(tmp_path:
     wrong = graphs.add_to_repository(tmp_path, "drifted", graphs.double())
     golden = {"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[2, 4, 6.1]]}, "tolerance": 1e-5}
     (wrong / "manifest.json").write_text(manifest(golden=golden).model_dump_json())
+    labels = [{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm"]}]
+    wrong = graphs.add_to_repository(tmp_path, "mislabelled", graphs.double())
+    (wrong / "manifest.json").write_text(manifest(outputs=labels).model_dump_json())
     with serving(tmp_path, until="/v2/models/good/ready") as client:
+        wait_until(lambda: "loading" not in client.get("/health/ready").text, "some model neither loaded nor failed")
         not_ready = client.get("/health/ready")
         assert not_ready.status_code == 503
         told = not_ready.json()["error"]
@@ -66,16 +70,45 @@ def test_broken_models_are_told_with_their_reason_and_the_others_serve(tmp_path:
             "empty: model.onnx: ",
             "typo: config.yaml: unknown key batchin",
             "no-version: no version folder",
+            "mislabelled: y: 2 labels, the graph gives [-1, 3]",
             "drifted: golden rows: output y is not what training computed",
         ):
             assert reason in told
         assert str(tmp_path) not in told
         refused = client.post("/v2/models/drifted/infer", json={"inputs": [X]})
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert refused.status_code == 503
+        assert "retry-after" not in refused.headers
         assert client.get("/v2/models/drifted/ready").status_code == 503
         assert client.post("/v2/models/good/infer", json={"inputs": [X]}).status_code == 200
         assert sample(client, "headrace_model_ready", model="good", version="1") == 1
         assert sample(client, "headrace_model_ready", model="drifted", version="1") == 0
+
+
+def test_a_model_that_is_loading_says_when_to_come_back(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=2000))
+    with serving(tmp_path, until="/health/live") as client:
+        assert client.get("/health/ready").json() == {"ready": False, "error": "not ready: slow: it is loading"}
+        refused = client.post("/v2/models/slow/infer", json={"inputs": [X]})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        wait_for(client, "/health/ready")
+
+
+def test_weights_that_are_missing_are_told_without_saying_where_models_lie(tmp_path: Path) -> None:
+    place = graphs.add_to_repository(tmp_path, "m", graphs.double())
+    (place / "model.onnx").write_bytes(graphs.with_external_weights("weights.bin"))
+    with serving(tmp_path, until="/health/live") as client:
+        wait_until(lambda: "loading" not in client.get("/health/ready").text, "the model neither loaded nor failed")
+        told = client.get("/health/ready").json()["error"]
+        assert "weights.bin" in told
+        assert str(tmp_path) not in told
+        assert tmp_path.name not in told
+
+
+def test_a_provider_that_onnxruntime_does_not_know_is_refused(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "m", graphs.double(), config="providers: [CUDAExecutonProvider]")
+    with serving(tmp_path, until="/health/live") as client:
+        wait_until(lambda: "loading" not in client.get("/health/ready").text, "the model neither loaded nor failed")
+        assert "no execution provider CUDAExecutonProvider; known: " in client.get("/health/ready").json()["error"]
 
 
 def test_a_model_that_is_not_required_does_not_hold_readiness_back(tmp_path: Path) -> None:

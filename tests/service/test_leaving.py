@@ -1,7 +1,6 @@
 """Callers who hang up, and models that are too slow for their deadline."""
 
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import httpx
 
 from tests import graphs
 from tests.service.test_health_and_metrics import sample
-from tests.serving import serving
+from tests.serving import serving, wait_until
 
 BODY = b'{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[1]}]}'
 ONE_BY_ONE = "batching: {max_rows: 1}\ninstances: 1\n"
@@ -20,25 +19,21 @@ def call_and_hang_up(client: httpx.Client) -> None:
     with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
         head = f"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n\r\n"
         raw.sendall(head.encode() + BODY)
-        wait_until(client, "headrace_queue_rows", 1)
+        reach(client, "headrace_queue_rows", 1)
 
 
-def wait_until(client: httpx.Client, series: str, value: float) -> None:
-    patience = threading.Event()
-    for _ in range(1000):
-        if sample(client, series, model="slow") == value:
-            return
-        patience.wait(0.01)
-    raise TimeoutError(f"{series} never was {value}")
+def reach(client: httpx.Client, series: str, value: float) -> None:
+    """Wait until the model's series has this value."""
+    wait_until(lambda: sample(client, series, model="slow") == value, f"{series} was never {value}")
 
 
 def test_a_caller_who_hangs_up_leaves_the_queue_uncomputed(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=1000), config=ONE_BY_ONE)
     with serving(tmp_path) as client, ThreadPoolExecutor(1) as other:
         running = other.submit(client.post, "/v2/models/slow/infer", content=BODY)
-        wait_until(client, "headrace_queue_seconds_count", 1)
+        reach(client, "headrace_queue_seconds_count", 1)
         call_and_hang_up(client)
-        wait_until(client, "headrace_queue_rows", 0)
+        reach(client, "headrace_queue_rows", 0)
         assert running.result().status_code == 200
         assert client.post("/v2/models/slow/infer", content=BODY).status_code == 200
         assert sample(client, "headrace_batch_rows_sum", model="slow") == 2

@@ -69,6 +69,11 @@ PREDICT, INFER = "/v1/models/leaf:predict", "/v2/models/leaf/infer"
             400,
             "the model refuses these values: indices element out of data bounds",
         ),
+        (PREDICT, b'{"instances": [{"length": NaN, "width": 1' + b"0" * 400 + b"}]}", 400, "too large a number"),
+        (INFER, b'{"id": "\\ud800", "inputs": NaN}', 400, "surrogates not allowed"),
+        (INFER, v2(data=[1, 2, 2.5]), 400, "x[0, 2] (height): 2.5, wanted an integer"),
+        (INFER, v2(data=[1, float("inf"), 2]), 400, "x[0, 1] (width): inf, wanted 0 mm or more"),
+        (INFER + "/", v2(), 404, "no such path: /v2/models/leaf/infer/"),
         ("/nowhere", b"", 404, "no such path: /nowhere"),
         ("/health/live", b"", 405, "method POST is not allowed on /health/live"),
     ],
@@ -82,6 +87,12 @@ def test_a_mistake_is_told_in_one_sentence(
     assert sentence in answer.json()["error"]
     assert "/onnxruntime" not in answer.text
     assert client.post(PREDICT, content=v1(ROW)).status_code == 200
+
+
+def test_a_get_of_a_prediction_is_told_that_it_takes_a_post(client: httpx.Client) -> None:
+    answer = client.get(PREDICT)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json() == {"error": f"method GET is not allowed on {PREDICT}"}
 
 
 def test_what_fails_inside_a_run_is_ours_and_keeps_its_reason_to_the_log(client: httpx.Client) -> None:

@@ -118,11 +118,19 @@ def test_nested_lists_tell_their_shape() -> None:
         (b"\xff", "not JSON"),
         (b"[" * 100_000 + b"NaN", "not JSON"),
         (b"[" * 100_000, "not JSON"),
+        (b'{"a": NaN, "b": 1' + b"0" * 400 + b"}", "too large a number"),
+        (b'{"a": NaN, "b": 1e400}', "too large a number"),
+        (b'{"a": NaN, "b": "\\ud800"}', "surrogates not allowed"),
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused(body: bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         parse(body)
+
+
+def test_beside_a_token_integers_of_64_bits_stay_exact() -> None:
+    largest = {"a": [18446744073709551615, -9223372036854775808, 9007199254740993, 1.5]}
+    assert parse(b'{"b": NaN, ' + orjson.dumps(largest)[1:])["a"] == largest["a"]
 
 
 def test_numbers_that_are_not_finite_travel_as_tokens_both_ways() -> None:

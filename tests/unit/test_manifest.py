@@ -9,6 +9,8 @@ from app.errors import ModelLoadFailed
 from app.manifest import Batching, Feature, ModelConfig, read_config, read_manifest
 from tests.manifests import LENGTH, WIDTH, manifest
 
+KIND = {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm"]}
+
 
 def test_a_manifest_reads_back_as_it_was_written(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
@@ -42,6 +44,7 @@ def test_every_key_of_a_config_is_read(tmp_path: Path) -> None:
         ("batching: {max_rows: 0}", "max_rows: Input should be greater than or equal to 1"),
         ("versions: newest", "versions"),
         ("a: [", "not YAML"),
+        ("deadline_ms: 2001-99-99", "not YAML"),
         ("- 1", "valid dictionary"),
     ],
 )
@@ -57,6 +60,26 @@ def test_a_manifest_that_does_not_hold_is_told_why(tmp_path: Path) -> None:
     file.write_text('{"name": "x"}')
     with pytest.raises(ModelLoadFailed, match=r"manifest\.json: title: Field required"):
         read_manifest(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": [{"tensor": "x", "features": [LENGTH, LENGTH]}]}, "feature length is described twice"),
+        (
+            {"inputs": [{"tensor": "x", "features": [LENGTH]}, {"tensor": "x", "features": [WIDTH]}]},
+            "input x is described",
+        ),
+        ({"inputs": [{"tensor": "x", "features": [{**LENGTH, "minimum": 60}]}]}, "minimum 60.0 is above maximum 50.0"),
+        ({"inputs": [{"tensor": "x", "features": [{**LENGTH, "kind": "category"}]}]}, "a category needs categories"),
+        ({"outputs": [{**KIND, "labels": ["oak"]}]}, "y: probabilities need two labels or more, each once"),
+        ({"outputs": [{**KIND, "labels": ["oak", "oak"]}]}, "y: probabilities need two labels or more, each once"),
+        ({"outputs": [KIND, {**KIND, "tensor": "z", "name": "z"}]}, "one output of probabilities at most"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        manifest(**changes)
 
 
 def test_a_feature_with_a_shape_is_the_only_one_of_its_tensor() -> None:

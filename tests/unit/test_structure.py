@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 MAY_IMPORT = {
     "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
-    "app.check": {"app.repository", "app.errors"},
+    "app.check": {"app.repository", "app.inference", "app.errors"},
     "app.workers": {"app", "app.main", "app.logs", "app.settings"},
     "app.main": {
         "app",

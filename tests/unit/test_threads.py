@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.inference.threads import cores, instances
+from app.inference.threads import Share, cores, share
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -32,10 +32,18 @@ def test_without_a_cgroup_the_affinity_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "threads", "share", "wanted"),
-    [(None, 1, 4, 4), (None, 2, 4, 2), (1, 1, 4, 1), (9, 1, 4, 4), (2, 8, 4, 1)],
+    ("instances", "threads", "cores_per_worker", "wanted"),
+    [
+        (None, 1, 4, Share(4, 1)),
+        (None, 2, 4, Share(2, 2)),
+        (1, 1, 4, Share(1, 1)),
+        (9, 1, 4, Share(4, 1)),
+        (2, 8, 4, Share(1, 4)),
+        (None, 3, 4, Share(1, 3)),
+    ],
 )
 def test_instances_times_threads_stay_within_the_workers_cores(
-    asked: int | None, threads: int, share: int, wanted: int
+    instances: int | None, threads: int, cores_per_worker: int, wanted: Share
 ) -> None:
-    assert instances(asked, threads, share) == wanted
+    assert share(instances, threads, cores_per_worker) == wanted
+    assert wanted.instances * wanted.threads <= cores_per_worker
