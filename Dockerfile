@@ -8,7 +8,8 @@ ENV PATH=/opt/headrace/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHEC
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-# Test suites inside the libraries and pip itself are of no use to a server.
+# Versions are pinned in pyproject.toml; test suites inside the libraries and pip itself are of no use to a server.
+# hadolint ignore=DL3013
 RUN pip install ".[${EXTRA}]" \
     && find /opt/headrace -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
     && rm -rf /opt/headrace/lib/python3.11/site-packages/pip /opt/headrace/lib/python3.11/site-packages/setuptools

@@ -1,0 +1,57 @@
+"""The files that people deploy with: well formed, and about settings and addresses that exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+TOOLS = Path(sys.executable).parent
+COMPOSE_FILES = ("docker-compose.yml", "deploy/gpu.yml")
+
+
+def read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / name).read_text())  # type: ignore[no-any-return]
+
+
+def test_the_dockerfile_follows_good_practice() -> None:
+    linted = subprocess.run([TOOLS / "hadolint", "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert linted.stdout + linted.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMPOSE_FILES)
+def test_a_compose_file_is_what_compose_reads(name: str) -> None:
+    command: list[str | Path] = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / name]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_every_setting_that_is_deployed_exists() -> None:
+    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+    text = "".join((ROOT / name).read_text() for name in ("Dockerfile", *COMPOSE_FILES))
+    assert set(re.findall(r"HEADRACE_[A-Z_]+", text)) <= known
+
+
+def test_prometheus_scrapes_the_service_by_its_name_and_port() -> None:
+    service = read("docker-compose.yml")["services"]["headrace"]
+    [job] = read("deploy/prometheus.yml")["scrape_configs"]
+    port = service["ports"][0].rsplit(":", 1)[1]
+    assert job["static_configs"] == [{"targets": [f"headrace:{port}"]}]
+
+
+def test_the_image_installs_no_training_extra_and_runs_as_nobody_special() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "train" not in dockerfile
+    assert re.search(r"^USER [1-9][0-9]*:", dockerfile, re.MULTILINE)
+    assert read("docker-compose.yml")["services"]["headrace"]["read_only"] is True
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())) <= targets
