@@ -5,6 +5,7 @@ an object of inputs, as in TensorFlow Serving's row format.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any, SupportsInt
@@ -18,21 +19,57 @@ from app.manifest import Feature, InputTensor, Manifest, OutputTensor
 from app.protocols.elements import dump, flatten, kind_of, nested_shape, parse, to_array
 
 
-def decode(body: bytes, signature: Signature, manifest: Manifest | None) -> tuple[Tensors, int]:
-    """The tensors of {"instances": [...]} and the number of instances.
+@dataclass(frozen=True)
+class PredictRequest:
+    """A decoded request.
+
+    rows:    instances, of the row format.
+    columns: asked in the column format, so answered in it.
+    """
+
+    tensors: Tensors
+    rows: int
+    columns: bool
+
+
+def decode(body: bytes, signature: Signature, manifest: Manifest | None) -> PredictRequest:
+    """{"instances": [...]}, a value or an object for each row, or {"inputs": ...}, a tensor or an object of them.
 
     Raises InvalidInput that names the instance and the field.
     """
     request = parse(body)
-    instances = request.get("instances")
+    if ("instances" in request) == ("inputs" in request):
+        raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
+    if "inputs" in request and manifest is None:
+        return PredictRequest(_raw_columns(request["inputs"], signature), 0, columns=True)
+    key = "instances" if "instances" in request else "inputs"
+    instances = request[key] if key == "instances" else _transposed(request[key])
     if not isinstance(instances, list):
-        told = kind_of(instances) if "instances" in request else "missing"
-        raise InvalidInput(f'instances: {told}, wanted a list: {{"instances": [...]}}')
+        raise InvalidInput(f"instances: {kind_of(instances)}, wanted a list")
     if not instances:
-        raise InvalidInput("instances: an empty list, wanted at least one")
+        raise InvalidInput(f"{key}: empty, wanted at least one row")
     if manifest is None:
-        return _raw_tensors(instances, signature), len(instances)
-    return _typed_tensors(instances, signature, manifest), len(instances)
+        return PredictRequest(_raw_tensors(instances, signature), len(instances), columns=False)
+    return PredictRequest(_typed_tensors(instances, signature, manifest), len(instances), columns=key == "inputs")
+
+
+def _transposed(inputs: Any) -> list[Any]:
+    """{feature: [value a row]} as a list of rows."""
+    if not isinstance(inputs, dict) or not all(isinstance(column, list) for column in inputs.values()):
+        raise InvalidInput("inputs: wanted an object of features, each a list with one value a row")
+    if len({len(column) for column in inputs.values()}) > 1:
+        told = ", ".join(f"{name} has {len(column)}" for name, column in inputs.items())
+        raise InvalidInput(f"inputs: all features need the same number of rows: {told}")
+    return [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+
+
+def _raw_columns(inputs: Any, signature: Signature) -> Tensors:
+    """Whole tensors, the batch axis included."""
+    named = inputs if isinstance(inputs, dict) else {signature.inputs[0].name: inputs} if signature.inputs else {}
+    wanted = {spec.name: spec for spec in signature.inputs}
+    if set(named) != set(wanted) or (not isinstance(inputs, dict) and len(wanted) > 1):
+        raise InvalidInput(f"inputs: wanted an object of {listed(wanted)}")
+    return {name: _raw_tensor(f"inputs.{name}", named[name], spec) for name, spec in wanted.items()}
 
 
 def _raw_tensors(instances: list[Any], signature: Signature) -> Tensors:
@@ -160,12 +197,21 @@ def outside(violations: Sequence[Violation], manifest: Manifest) -> InvalidInput
     )
 
 
-def encode(outputs: Tensors, rows: int, manifest: Manifest | None) -> bytes:
-    """{"predictions": [...]}, one per instance. Raises InvalidInput where an output has no row for each instance."""
+def encode(outputs: Tensors, request: PredictRequest, manifest: Manifest | None) -> bytes:
+    """{"predictions": [...]}, one an instance, or {"outputs": ...} for a request in columns.
+
+    Raises InvalidInput where an output has no row for each instance.
+    """
+    if request.columns and manifest is None:
+        columns = {name: tensor if tensor.dtype != object else tensor.tolist() for name, tensor in outputs.items()}
+        return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
     for name, tensor in outputs.items():
-        if not tensor.ndim or tensor.shape[0] != rows:
-            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask through /v2")
-    return dump({"predictions": _raw_rows(outputs, rows) if manifest is None else _typed_rows(outputs, manifest)})
+        if not tensor.ndim or tensor.shape[0] != request.rows:
+            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
+    rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, manifest)
+    if request.columns:
+        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}})
+    return dump({"predictions": rows})
 
 
 def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:

@@ -24,9 +24,21 @@ FRUIT = {"name": "fruit", "kind": "category", "categories": ["fig", "kiwi"], "ex
 
 
 def decode(instances: Any, signature: Signature = SIGNATURE, described: Any = LEAF) -> dict[str, Any]:
-    tensors, rows = v1_codec.decode(orjson.dumps({"instances": instances}), signature, described)
-    assert rows == len(instances)
-    return {name: tensor.tolist() for name, tensor in tensors.items()}
+    asked = v1_codec.decode(orjson.dumps({"instances": instances}), signature, described)
+    assert (asked.rows, asked.columns) == (len(instances), False)
+    return listed(asked)
+
+
+def listed(asked: v1_codec.PredictRequest) -> dict[str, Any]:
+    return {name: tensor.tolist() for name, tensor in asked.tensors.items()}
+
+
+def by_rows(rows: int) -> v1_codec.PredictRequest:
+    return v1_codec.PredictRequest({}, rows, columns=False)
+
+
+def columns(inputs: Any, signature: Signature, described: Any) -> v1_codec.PredictRequest:
+    return v1_codec.decode(orjson.dumps({"inputs": inputs}), signature, described)
 
 
 def test_named_features_become_columns_in_the_manifests_order() -> None:
@@ -57,7 +69,7 @@ def test_a_category_enters_a_tensor_of_numbers_as_its_place_and_one_of_texts_as_
         ([{"length": 1, "width": 1}], r"instances\[0\].height: missing, wanted an integer"),
         ([{**ROW, "weight": 1}], r"instances\[0\].weight: unknown field"),
         ([[1, 2, 3]], r"instances\[0\]: a list, wanted an object of height, length, width"),
-        ([], "instances: an empty list, wanted at least one"),
+        ([], "instances: empty, wanted at least one row"),
         ({}, "instances: an object, wanted a list"),
     ],
 )
@@ -66,9 +78,33 @@ def test_a_wrong_instance_is_told_by_its_place_and_its_field(instances: Any, mes
         decode(instances)
 
 
-def test_a_body_without_instances_is_told_so() -> None:
-    with pytest.raises(InvalidInput, match="instances: missing, wanted a list"):
-        v1_codec.decode(b'{"inputs": []}', SIGNATURE, None)
+@pytest.mark.parametrize("body", [b"{}", b'{"instances": [1], "inputs": [1]}', b'{"instance": [1]}'])
+def test_a_body_asks_by_rows_or_by_columns_and_not_both(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match="wanted either"):
+        v1_codec.decode(body, SIGNATURE, None)
+
+
+def test_columns_are_whole_tensors_without_a_manifest_and_are_answered_as_such() -> None:
+    asked = columns([[1, 2, 3], [4, 5, 6]], SIGNATURE, None)
+    assert listed(asked) == {"x": [[1, 2, 3], [4, 5, 6]]}
+    assert listed(columns({"a": [[1, 2]], "b": [3]}, RAW, None)) == {"a": [[1, 2]], "b": [3]}
+    y, z = np.array([[1.5]], np.float32), np.array(["a", "b"], object)
+    assert v1_codec.encode({"y": y}, asked, None) == b'{"outputs":[[1.5]]}'
+    assert v1_codec.encode({"y": y, "z": z}, asked, None) == b'{"outputs":{"y":[[1.5]],"z":["a","b"]}}'
+    for wrong in ([[1, 2]], {"a": [[1, 2]]}, {"a": [[1, 2]], "b": [3], "c": []}):
+        with pytest.raises(InvalidInput, match="inputs: wanted an object of a, b"):
+            columns(wrong, RAW, None)
+
+
+def test_columns_are_features_with_a_manifest_and_fields_are_answered() -> None:
+    asked = columns({"length": [1.5, 2], "width": [2, 3], "height": [3, 4]}, SIGNATURE, LEAF)
+    assert listed(asked) == {"x": [[1.5, 2, 3], [2, 3, 4]]}
+    outputs = {"y": np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32)}
+    assert v1_codec.encode(outputs, asked, LEAF) == b'{"outputs":{"label":["elm","oak"],"probability":[0.7,0.5]}}'
+    with pytest.raises(InvalidInput, match="same number of rows: length has 1, width has 2"):
+        columns({"length": [1], "width": [1, 2]}, SIGNATURE, LEAF)
+    with pytest.raises(InvalidInput, match="each a list with one value a row"):
+        columns({"length": 1}, SIGNATURE, LEAF)
 
 
 def test_up_to_ten_problems_are_told_at_once() -> None:
@@ -119,23 +155,23 @@ def test_without_a_manifest_an_instance_is_a_value_or_an_object_of_inputs() -> N
 
 def test_predictions_have_a_label_and_its_probability() -> None:
     outputs = {"y": np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32)}
-    assert v1_codec.encode(outputs, 2, manifest()) == (
+    assert v1_codec.encode(outputs, by_rows(2), manifest()) == (
         b'{"predictions":[{"label":"elm","probability":0.7},{"label":"oak","probability":0.5}]}'
     )
 
 
 def test_predictions_of_a_value_have_its_name() -> None:
     described = manifest(outputs=[{"tensor": "y", "kind": "value", "name": "size"}])
-    assert v1_codec.encode({"y": np.array([[1.5], [2]], np.float32)}, 2, described) == (
+    assert v1_codec.encode({"y": np.array([[1.5], [2]], np.float32)}, by_rows(2), described) == (
         b'{"predictions":[{"size":1.5},{"size":2.0}]}'
     )
 
 
 def test_predictions_without_a_manifest_are_rows_or_objects_of_outputs() -> None:
     one, two = np.array([[1, 2], [3, 4]], np.int64), np.array(["a", "b"], object)
-    assert orjson.loads(v1_codec.encode({"y": one}, 2, None)) == {"predictions": [[1, 2], [3, 4]]}
-    assert orjson.loads(v1_codec.encode({"y": one, "z": two}, 2, None)) == {
+    assert orjson.loads(v1_codec.encode({"y": one}, by_rows(2), None)) == {"predictions": [[1, 2], [3, 4]]}
+    assert orjson.loads(v1_codec.encode({"y": one, "z": two}, by_rows(2), None)) == {
         "predictions": [{"y": [1, 2], "z": "a"}, {"y": [3, 4], "z": "b"}]
     }
-    with pytest.raises(InvalidInput, match="not a row an instance; ask through /v2"):
-        v1_codec.encode({"y": one}, 3, None)
+    with pytest.raises(InvalidInput, match="not a row an instance; ask for columns"):
+        v1_codec.encode({"y": one}, by_rows(3), None)
