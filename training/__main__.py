@@ -1,4 +1,4 @@
-"""`python -m training`: list, fit, evaluate, export."""
+"""`python -m training`: list, table, fit, evaluate, export."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from training.errors import TrainingFailed
 from training.evaluate import check
 from training.recipe import load, names
 from training.report import Report, metrics_table
+from training.table import table
 
 EXAMPLES = """examples:
   python -m training list                       the recipes there are
@@ -17,7 +18,8 @@ EXAMPLES = """examples:
   python -m training export digits              publish that run after all
   python -m training fit digits --seed 7        how much does luck matter?
 
-A recipe is one file in training/recipes/; to add a model, copy one and change its values.
+A recipe is one file in training/recipes/; to add a model, copy breast_cancer.py for classes or diabetes.py for a
+number, and change its values. Data that are not here yet are a file in training/datasets/.
 """
 
 
@@ -44,16 +46,23 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _command(commands, "list", list_recipes, "name the recipes")
+    published = _command(commands, "table", print_table, "the published models beside their baselines, as Markdown")
     fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
     for command in (saved, export):
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
-    for command in (fit, export):
+    for command in (fit, export, published):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
+    for command in (fit, export):
         command.add_argument("--no-publish", action="store_true", help="stop before models/ is touched")
     return top
+
+
+def print_table(options: argparse.Namespace) -> int:
+    print(table(options.models))
+    return 0
 
 
 def list_recipes(_: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ FILE = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """weights: of what is served. settings: the recipe's, at the time. seconds: that training took."""
+    """weights: of what is served. settings: of the recipe and its data, at the time. seconds: that training took."""
 
     weights: Mapping[str, Tensor]
     history: History

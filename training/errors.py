@@ -13,12 +13,20 @@ class RunNotFound(TrainingFailed):
     """No saved run to work on, or one that the recipe no longer describes."""
 
 
+class UnfitDataset(TrainingFailed):
+    """A data set that could be trained on and not be served."""
+
+
 class Diverged(TrainingFailed):
     """The validation loss was never a finite number."""
 
 
 class ExportFailed(TrainingFailed):
     """The network cannot be exported as a graph that serves any number of rows."""
+
+
+class NotProbabilities(TrainingFailed):
+    """The network of a data set with labels does not answer with probabilities."""
 
 
 class ParityFailed(TrainingFailed):

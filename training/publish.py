@@ -11,9 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from pydantic import ValidationError
 
-from app.manifest import Manifest
+from app.manifest import Manifest, explain
 from training.datasets.dataset import Column, Dataset, Rows
+from training.errors import UnfitDataset
 from training.evaluate import Evaluation
 from training.metrics import Array
 from training.verify import Parity
@@ -48,7 +50,7 @@ def describe(
     """
     rows, answers = golden
     output, target = output_tensor(dataset), dataset.target
-    return Manifest.model_validate(
+    return _checked(
         {
             **words,
             "inputs": [
@@ -78,6 +80,14 @@ def describe(
             },
         }
     )
+
+
+def _checked(fields: dict[str, Any]) -> Manifest:
+    """Raises UnfitDataset in words where the service would refuse the manifest."""
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        raise UnfitDataset(f"the manifest cannot be written: {explain(error)}") from error
 
 
 def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:

@@ -12,14 +12,14 @@ import torch
 
 from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
-from training.datasets.dataset import Rows
-from training.errors import RunNotFound, TrainingFailed
+from training.datasets.dataset import Dataset, NotAName, Rows
+from training.errors import RunNotFound, TrainingFailed, UnfitDataset
 from training.evaluate import Evaluation, check, evaluate, predict
 from training.export import export
 from training.publish import describe, output_tensor, publish
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
-from training.verify import Parity, verify
+from training.verify import Parity, check_probabilities, verify
 
 GOLDEN_ROWS = 4
 
@@ -41,12 +41,20 @@ def fit(name: str, runs: Path, seed: int | None) -> Run:
     folder = runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     folder.mkdir(parents=True)
     started = time.perf_counter()
-    trained = recipe.train(recipe.dataset(), recipe.seed if seed is None else seed)
+    trained = recipe.train(_dataset(recipe), recipe.seed if seed is None else seed)
     seconds = time.perf_counter() - started
     weights = trained.served.state_dict()
-    checkpoint.save(Checkpoint(weights, trained.history, trained.seed, recipe.settings(), seconds), folder)
+    made_from = recipe.settings() | trained.dataset.identity()
+    checkpoint.save(Checkpoint(weights, trained.history, trained.seed, made_from, seconds), folder)
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / "curves.png")
     return Run(name, recipe, trained, folder, seconds)
+
+
+def _dataset(recipe: Recipe) -> Dataset:
+    try:
+        return recipe.dataset()
+    except NotAName as error:
+        raise UnfitDataset(str(error)) from error
 
 
 def reopen(name: str, runs: Path, folder: Path | None) -> Run:
@@ -54,10 +62,10 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     recipe = load(name)
     folder = folder or _latest(runs / name)
     saved = checkpoint.load(folder)
-    if saved.settings != recipe.settings():
-        raise RunNotFound(f"{name} has changed since the run in {folder}; fit it again")
     reproducible.start(saved.seed)
-    dataset = recipe.dataset()
+    dataset = _dataset(recipe)
+    if saved.settings != recipe.settings() | dataset.identity():
+        raise RunNotFound(f"{name} or its data have changed since the run in {folder}; fit it again")
     served = recipe.untrained(dataset)
     try:
         served.load_state_dict(dict(saved.weights))
@@ -91,6 +99,8 @@ def conclude(run: Run, models: Path | None) -> Report:
 def verified_graph(run: Run) -> Parity:
     """Writes the run's graph and holds it against the network on the test split."""
     dataset, served = run.trained.dataset, run.trained.served
+    if dataset.target.labels:
+        check_probabilities(predict(served, dataset.test), dataset.target.labels)
     _graph(run).write_bytes(export(served, dataset.test.inputs, output_tensor(dataset)))
     return verify(_graph(run), served, dataset.test, run.recipe.tolerance)
 

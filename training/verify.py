@@ -1,5 +1,6 @@
 """The exported graph against the network, opened by the code that will serve it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import torch
 from app.errors import ServingError
 from app.inference.session import Session
 from training.datasets.dataset import Rows
-from training.errors import ParityFailed
+from training.errors import NotProbabilities, ParityFailed
 from training.evaluate import predict
+from training.metrics import Array
 from training.networks.served import Served
 
 BATCHES = (1, 2, 7, 64)
+
+SUM_TOLERANCE = 1e-4
+"""How far the probabilities of a row may be from summing to 1."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ def verify(graph: Path, served: Served, rows: Rows, tolerance: float) -> Parity:
     if not difference <= tolerance:
         raise ParityFailed(f"PyTorch and onnxruntime differ by {difference:.2g}, wanted {tolerance:g} or less")
     return Parity(len(rows), BATCHES, difference, tolerance)
+
+
+def check_probabilities(answers: Array, labels: Sequence[str]) -> None:
+    """answers: (rows, classes). Raises NotProbabilities unless every row is a distribution over the labels."""
+    fits = answers.ndim == 2 and answers.shape[1] == len(labels)
+    if not (fits and (answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=SUM_TOLERANCE)):
+        raise NotProbabilities(
+            f"the network's answers of shape {list(answers.shape)} are not probabilities of {', '.join(labels)}; "
+            "give the recipe a `head`, such as softmax"
+        )
 
 
 def _difference(session: Session, served: Served, rows: Rows, size: int) -> float:

@@ -53,6 +53,7 @@ MAY_IMPORT = {
 TRAINING_MAY_IMPORT_OF_APP = {
     "training.verify": {"app.inference", "app.errors"},
     "training.publish": {"app.manifest"},
+    "training.table": {"app.manifest"},
 }
 
 

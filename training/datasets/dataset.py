@@ -4,6 +4,7 @@ The split has a seed of its own, so that runs with different seeds are measured 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,9 +19,16 @@ SPLIT_SEED = 42
 TEST_SHARE = VALIDATION_SHARE = 0.2
 
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class NotAName(ValueError):
+    """A feature name that a caller could not write as a field."""
+
+
 @dataclass(frozen=True)
 class Column:
-    """One feature as a caller knows it.
+    """One feature as a caller knows it. Raises NotAName unless its name is letters, digits and underscores.
 
     shape: of one row's value: () for a number, (8, 8) for a small image.
     minimum, maximum: what the measurement can be at all, generously; not what this data set happens to hold.
@@ -33,6 +41,11 @@ class Column:
     shape: tuple[int, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            better = re.sub(r"\W+", "_", self.name)
+            raise NotAName(f"feature {self.name!r}: wanted letters, digits and underscores, such as {better!r}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,11 @@ class Dataset:
     train: Rows
     validation: Rows
     test: Rows
+
+    def identity(self) -> dict[str, str]:
+        """What a trained network must be used with: these arrays, in these columns."""
+        columns = (f"{tensor}.{column.name}" for tensor, columns in self.columns.items() for column in columns)
+        return {"data": self.sha256, "columns": " ".join(columns)}
 
 
 def divide(rows: Rows, strata: NDArray[np.generic]) -> tuple[Rows, Rows, Rows]:

@@ -12,7 +12,11 @@ from app.inference.session import Session
 from app.manifest import Manifest, read_manifest
 from training import run
 from training.__main__ import main
+from training.datasets.dataset import Column
+from training.errors import NotProbabilities, RunNotFound, UnfitDataset
+from training.networks.served import Served, as_it_is
 from training.publish import publish
+from training.recipe import load
 from training.run import Run, conclude
 
 
@@ -132,6 +136,29 @@ def test_without_parity_nothing_is_published(trained: Run, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+def test_a_classifier_without_a_head_is_told_to_have_one(trained: Run) -> None:
+    served = Served(trained.trained.served.network, as_it_is)
+    headless = replace(trained, trained=replace(trained.trained, served=served))
+    with pytest.raises(NotProbabilities, match="give the recipe a `head`, such as softmax"):
+        run.verified_graph(headless)
+
+
+def test_a_feature_that_cannot_be_a_field_is_refused_before_it_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wine = replace(load("quickstart"), dataset=lambda: Column("od280/od315", "a ratio"))  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(run, "load", lambda _: wine)
+    with pytest.raises(UnfitDataset, match=r"feature 'od280/od315': wanted letters.* such as 'od280_od315'"):
+        run.fit("wine", tmp_path, seed=None)
+
+
+def test_a_run_on_other_data_is_not_taken_for_this_one(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(trained.trained.dataset, sha256="0" * 64)
+    monkeypatch.setattr(run, "load", lambda _: replace(trained.recipe, dataset=lambda: other))
+    with pytest.raises(RunNotFound, match="or its data have changed"):
+        run.reopen("quickstart", trained.folder.parent, trained.folder)
+
+
 def test_a_withheld_recipe_is_reported_and_not_published(trained: Run, tmp_path: Path) -> None:
     report = conclude(replace(trained, recipe=replace(trained.recipe, withheld="it is a joke")), tmp_path)
 
@@ -153,7 +180,7 @@ def test_a_run_of_another_recipe_is_not_taken_for_this_one(
     status = main(["export", "breast-cancer", "--run", str(trained.folder), "--models", str(tmp_path)])
 
     assert status == 1
-    assert "breast-cancer has changed since the run" in capsys.readouterr().err
+    assert "breast-cancer or its data have changed since the run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
