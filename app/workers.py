@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -81,8 +82,17 @@ def _exit(_: int, __: FrameType | None) -> None:
 
 def run_worker(settings: Settings, port: int) -> None:
     """What a worker process does."""
+    threading.Thread(target=_stop_with_supervisor, daemon=True).start()
     logs.configure(settings.log_format)
     serve_here(settings, listen(settings.host, port, shared=True))
+
+
+def _stop_with_supervisor() -> None:
+    """A supervisor that was killed cannot stop its workers; they would keep the port from the next one."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Supervisor:

@@ -100,6 +100,14 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
         assert process.wait(timeout=30) == 0
 
 
+def test_workers_stop_when_their_supervisor_was_killed(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (_, process):
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+        wait_until(lambda: not any(worker.is_running() for worker in workers), "a worker outlived its supervisor")
+
+
 def test_a_port_in_use_and_a_missing_folder_are_told_in_a_sentence(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0, shared=False) as taken:
         taken.listen()
