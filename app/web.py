@@ -20,6 +20,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.compression import Inflater, deflate
@@ -180,11 +181,14 @@ async def read_body(request: Request) -> bytes:
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     inflater = Inflater(encoding, limit) if encoding != "identity" else None
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise BodyTooLarge(_too_large("more", limit))
-        parts.append(inflater.feed(part) if inflater else part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise BodyTooLarge(_too_large("more", limit))
+            parts.append(inflater.feed(part) if inflater else part)
+    except ClientDisconnect as error:
+        raise CallerGone("the caller hung up before the end of the body") from error
     if inflater:
         inflater.finish()
     return b"".join(parts)

@@ -90,6 +90,48 @@ def dynamic_int8() -> bytes:
     return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))])
 
 
+def divided_by_largest(datatype: str) -> bytes:
+    """Looks batchable; whole numbers are divided by the largest of all rows."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["f"], ["largest"], keepdims=0),
+        helper.make_node("Div", ["f", "largest"], ["y"]),
+    ]
+    return graph(nodes, [value("x", ("batch", 3), datatype)], [value("y", ("batch", 3))])
+
+
+def added_to_the_eighth_next() -> bytes:
+    """Looks batchable; every row is added to the one eight places on, in batches of more than eight."""
+    nodes = [
+        helper.make_node("Slice", ["x", "zero", "end"], ["head"]),
+        helper.make_node("Slice", ["x", "eight", "end"], ["tail"]),
+        helper.make_node("Shape", ["tail"], ["tail_shape"]),
+        helper.make_node("Slice", ["tail_shape", "zero", "one"], ["tail_rows"]),
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Slice", ["shape", "zero", "one"], ["rows"]),
+        helper.make_node("Sub", ["rows", "tail_rows"], ["missing"]),
+        helper.make_node("Concat", ["zero", "zero", "missing", "zero"], ["padding"], axis=0),
+        helper.make_node("Pad", ["tail", "padding"], ["shifted"]),
+        helper.make_node("Add", ["head", "shifted"], ["y"]),
+    ]
+    numbers = {"zero": 0, "one": 1, "eight": 8, "end": 2**31}
+    constants: dict[str, np.ndarray] = {name: np.array([number], np.int64) for name, number in numbers.items()}
+    return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
+
+
+def silenced_by_infinity() -> bytes:
+    """Looks batchable; one infinity anywhere makes every answer 0."""
+    nodes = [
+        helper.make_node("IsInf", ["x"], ["infinite"]),
+        helper.make_node("Cast", ["infinite"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["number"], ["any"], keepdims=0),
+        helper.make_node("Cast", ["any"], ["silent"], to=TensorProto.BOOL),
+        helper.make_node("Where", ["silent", "zero", "x"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {"zero": np.array(0, np.float32)}
+    return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
+
+
 def embedding(rows: int = 4) -> bytes:
     """y = table[ids]; an id out of range makes onnxruntime fail."""
     table = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)

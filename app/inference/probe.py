@@ -8,6 +8,7 @@ the first axis, a time axis in front, or int8 scales taken over the whole batch 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -24,11 +25,20 @@ SIZES = (32, 48, 64, 224, 16, 8, 4, 2, 1, 128, 256, 512)
 ROUNDING = {2: 5e-3, 4: 1e-5, 8: 1e-12}
 """Bytes of a float -> differences up to here are rounding, relative to 1 + the largest answer."""
 
+HOSTILE = {"huge": 1e3, "infinite": np.inf, "NaN": np.nan}
+"""Factors that make a neighbour of a row of floats; a row of integers gets 1000s for a huge one."""
+
 SIZE_TOLERANCE = 0.02
 """How far a row may move between batch sizes when no neighbour moves it. magika's network moves by 0.004 on bytes
 without meaning and by 0.00001 on real files."""
 
+INTEGERS = (100, 1)
+"""The largest made-up integer; 1 where a graph refuses more, as a small table of embeddings does."""
+
 ROWS = 3
+
+MANY_ROWS = 64
+"""The largest batch that is tried, so that what reaches over a few rows is found too."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Finding:
 def probe(session: Session, golden: Tensors | None = None) -> Finding:
     """Runs the graph on golden rows, or on made-up ones, alone and in company. Also its warm-up: it has run since."""
     candidate = _candidate(session.inputs, session.outputs)
+    if session.scales_by_batch and candidate.batched:
+        candidate = Finding(False, "dynamic int8 takes its scale over the whole batch")
     rows = _golden_rows(golden) if golden else _made_up_rows(session, candidate.batched)
     if rows is None:
         reason = "no made-up input could be run, so rows cannot be compared; golden rows would tell"
@@ -75,14 +87,14 @@ def _candidate(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> F
 
 def _made_up_rows(session: Session, batched: bool) -> Tensors | None:
     """The first made-up feed that the graph runs, ROWS rows of it if it may be batched; None if it runs none."""
-    for size in SIZES:
-        rows = _random_feed(session.inputs, size, ROWS if batched else 1)
+    for size, largest in product(SIZES, INTEGERS):
+        rows = _random_feed(session.inputs, size, largest, ROWS if batched else 1)
         if _run(session, _pick(rows, [0]) if batched else rows) is not None:
             return rows
     return None
 
 
-def _random_feed(specs: Sequence[TensorSpec], size: int, rows: int) -> Tensors:
+def _random_feed(specs: Sequence[TensorSpec], size: int, largest: int, rows: int) -> Tensors:
     """A feed of `rows` rows with every other free axis `size` long; axes of one name are equally long."""
     generator = np.random.default_rng(0)
     lengths: dict[int | str | None, int] = {spec.dims[0]: rows for spec in specs if spec.dims}
@@ -92,15 +104,15 @@ def _random_feed(specs: Sequence[TensorSpec], size: int, rows: int) -> Tensors:
             dim if isinstance(dim, int) else rows if axis == 0 else lengths.get(dim, size) if dim else size
             for axis, dim in enumerate(spec.dims)
         ]
-        feed[spec.name] = _random_tensor(spec.datatype, shape, generator)
+        feed[spec.name] = _random_tensor(spec.datatype, shape, largest, generator)
     return feed
 
 
-def _random_tensor(datatype: str, shape: Sequence[int], generator: np.random.Generator) -> Tensor:
+def _random_tensor(datatype: str, shape: Sequence[int], largest: int, generator: np.random.Generator) -> Tensor:
     if datatype.startswith("FP"):
         return np.asarray(generator.standard_normal(shape), DTYPES[datatype])
-    bits = generator.integers(0, 2, shape)
-    return np.asarray(bits.astype(str) if datatype == "BYTES" else bits, DTYPES[datatype])
+    whole = generator.integers(0, largest + 1, shape)
+    return np.asarray(whole.astype(str) if datatype == "BYTES" else whole, DTYPES[datatype])
 
 
 def _compare(session: Session, rows: Tensors) -> tuple[bool, str]:
@@ -126,7 +138,7 @@ def _compare(session: Session, rows: Tensors) -> tuple[bool, str]:
 
 def _other_sizes(rows: Tensors) -> Iterator[tuple[Tensors, list[int]]]:
     """Batches of the rows, with the row at each place."""
-    for places in ([2, 0, 1], [0, 1, 2, 0, 1, 2, 0]):
+    for places in ([2, 0, 1], [0, 1, 2, 0, 1, 2, 0], [row % ROWS for row in range(MANY_ROWS)]):
         yield _pick(rows, places), places
 
 
@@ -135,7 +147,7 @@ def _stays_beside(session: Session, rows: Tensors) -> tuple[bool, str]:
     still = _run(session, _framed(rows, "ordinary"))
     if still is None:
         return False, f"{ROWS + 2} rows cannot be run"
-    for neighbours in ("other", "zero", "huge", "NaN"):
+    for neighbours in ("other", "zero", "huge", "infinite", "NaN"):
         outputs = _run(session, _framed(rows, neighbours))
         if outputs is None:
             continue  # neighbours that the graph refuses never travel far: their batch is run again without them
@@ -160,9 +172,12 @@ def _ends(tensor: Tensor, neighbours: str) -> tuple[Tensor, Tensor]:
         return last, first
     if neighbours == "zero" and tensor.dtype != object:
         return np.zeros_like(first), np.zeros_like(first)
-    if neighbours in ("huge", "NaN") and tensor.dtype.kind == "f":
+    if neighbours == "huge" and tensor.dtype.kind in "iu":
+        hostile = np.full_like(first, min(1000, np.iinfo(tensor.dtype).max))  # type: ignore[type-var]
+        return hostile, hostile
+    if neighbours in HOSTILE and tensor.dtype.kind == "f":
         with np.errstate(all="ignore"):
-            hostile = np.multiply(first, 1e3 if neighbours == "huge" else np.nan).astype(tensor.dtype)
+            hostile = np.multiply(np.abs(first) + 1, HOSTILE[neighbours]).astype(tensor.dtype)
         return hostile, hostile
     return first, last
 

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFull
+from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.signature import Tensors
 from app.metrics import ModelMetrics
@@ -59,6 +59,11 @@ class _Waiting:
     queued: bool = True
 
 
+def _is_empty(tensors: Tensors) -> bool:
+    """Without elements there are no rows to put together: such a request runs whole and alone."""
+    return any(tensor.size == 0 for tensor in tensors.values())
+
+
 class Scheduler:
     """Batches the requests of one model.
 
@@ -84,6 +89,7 @@ class Scheduler:
         Raises QueueFull at once, DeadlineExceeded after the deadline (the model's, or a nearer one of the request),
         and what the run raises. Cancelling the caller takes its rows out of the queue.
         """
+        rows = max(rows, 1)  # without rows a request still takes a place
         self._admit(rows)
         limit = min(deadline_s or math.inf, self._limits.deadline_s)
         rank = priority or DEFAULT_PRIORITY
@@ -111,13 +117,13 @@ class Scheduler:
 
     def _pieces(self, tensors: Tensors, rows: int) -> list[tuple[Tensors, int]]:
         most = self._limits.max_rows
-        if most is None or rows <= most:
+        if most is None or rows <= most or _is_empty(tensors):
             return [(tensors, rows)]
         return [(piece, min(most, rows - most * i)) for i, piece in enumerate(batch.cut(tensors, rows, most))]
 
     def _enqueue(self, tensors: Tensors, rows: int, deadline_s: float, priority: int) -> _Waiting:
         loop = asyncio.get_running_loop()
-        kind = None if self._limits.max_rows is None or rows == 0 else batch.kind(tensors)
+        kind = None if self._limits.max_rows is None or _is_empty(tensors) else batch.kind(tensors)
         waiting = _Waiting(tensors, rows, kind, priority, perf_counter(), loop.create_future())
         waiting.timer = loop.call_later(deadline_s, self._expire, waiting, deadline_s)
         place = len(self._queue)
@@ -171,6 +177,7 @@ class Scheduler:
                 return
             if taken := self._take():
                 self._start(taken)
+        self._rest_if_idle()  # all that waited may have expired
 
     def _is_full(self) -> bool:
         return self._limits.max_rows is None or self._queue_rows >= self._limits.max_rows
@@ -215,13 +222,11 @@ class Scheduler:
             outputs = self._run(batch.stack([waiting.tensors for waiting in taken]))
             rows = [waiting.rows for waiting in taken]
             results: list[Tensors | Exception] = [outputs] if taken[0].kind is None else [*batch.split(outputs, rows)]
-        except (InferenceFailed, InvalidInput) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
             if len(taken) == 1:
                 return [error]
             half = len(taken) // 2
             return self._compute(taken[:half]) + self._compute(taken[half:])
-        except Exception as error:  # noqa: BLE001 - a bug in a run must reach its callers, or they would wait for ever
-            return [error] * len(taken)
         self._measure(sum(rows), perf_counter() - started)
         return results
 

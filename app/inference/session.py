@@ -4,6 +4,7 @@ The only module that imports onnxruntime, so that its telemetry is switched off 
 exceptions become ours in one place.
 """
 
+import mmap
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Session:
     """A graph opened for inference.
 
     providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
-    `self.missing_providers` what was asked for and is not.
+    `self.missing_providers` what was asked for and is not. `self.scales_by_batch` is true of dynamic int8.
     Raises ModelLoadFailed if the file cannot be opened, speaks types that no protocol here carries, or `strict` and
     a provider is missing.
     """
@@ -96,6 +97,7 @@ class Session:
             )
         self.inputs = _specs(self._session.get_inputs())
         self.outputs = _specs(self._session.get_outputs())
+        self.scales_by_batch = _mentions(path, b"DynamicQuantizeLinear")
         self._output_names = [spec.name for spec in self.outputs]
 
     def run(self, tensors: Tensors) -> Tensors:
@@ -106,6 +108,8 @@ class Session:
         """
         try:
             return dict(zip(self._output_names, self._session.run(self._output_names, dict(tensors)), strict=True))
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"a text is not UTF-8: {error.reason}") from error
         except ort_errors.InvalidArgument as error:
             raise InvalidInput(f"the model refuses these values: {_reason(error)}") from error
         except RUN_ERRORS as error:
@@ -126,6 +130,12 @@ def _options(threads: int) -> ort.SessionOptions:
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     return options
+
+
+def _mentions(path: Path, operator: bytes) -> bool:
+    """Whether the file holds the operator's name; read as pages, since a graph may be large."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        return pages.find(operator) >= 0
 
 
 def _specs(values: Sequence[ort.NodeArg]) -> tuple[TensorSpec, ...]:

@@ -4,13 +4,12 @@ Source: triton-inference-server/server, docs/protocol/extension_binary_data.md.
 """
 
 import struct
-from math import prod
 
 import numpy as np
 
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES, Tensor
-from app.protocols.elements import shaped
+from app.protocols.elements import count_of
 
 LENGTH = struct.Struct("<I")
 """Before each BYTES element."""
@@ -21,9 +20,9 @@ def read_tensor(name: str, blob: memoryview, datatype: str, shape: list[int]) ->
 
     Raises InvalidInput unless the blob holds exactly this tensor.
     """
-    count = prod(shape)
+    count = count_of(name, shape)
     if datatype == "BYTES":
-        return shaped(name, np.array(_texts(name, blob, count), object), shape)
+        return np.array(_texts(name, blob, count), object).reshape(shape)
     dtype = DTYPES[datatype]
     if len(blob) != count * dtype.itemsize:
         raise InvalidInput(f"{name}: {len(blob)} bytes, wanted {count * dtype.itemsize} for {datatype} {shape}")
@@ -32,7 +31,7 @@ def read_tensor(name: str, blob: memoryview, datatype: str, shape: list[int]) ->
         if array.size and array.max() > 1:
             raise InvalidInput(f"{name}: a byte of {array.max()}, wanted 0 or 1 (BOOL)")
         array = array.view(np.bool_)
-    return shaped(name, array if array.flags.aligned else array.copy(), shape)
+    return (array if array.flags.aligned else array.copy()).reshape(shape)
 
 
 def _texts(name: str, blob: memoryview, count: int) -> list[str]:

@@ -13,6 +13,14 @@ import orjson
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES, Tensor
 
+EXACT_FLOATS = 2.0**53
+"""From here on a float stands for more than one integer."""
+
+MOST_AXES = 32
+
+MOST_ELEMENTS = 2**28
+"""Of one tensor, axes without elements left out: four times what the default limit of a body can hold."""
+
 
 def parse(body: bytes) -> dict[str, Any]:
     """A JSON object. NaN, Infinity and -Infinity are read as Triton and TensorFlow Serving read them.
@@ -34,7 +42,7 @@ def _parse_with_tokens(body: bytes) -> Any:
     """What orjson would read, and the tokens; the standard library alone also lets numbers beyond a float and halves
     of characters through."""
     try:
-        value = json.loads(body, parse_int=_number, parse_float=_number)
+        value = json.loads(body.decode(), parse_int=_number, parse_float=_number)
         if b"\\u" in body:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -67,28 +75,30 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, list) or all(map(_is_finite, value))
 
 
+def count_of(where: str, shape: Sequence[int]) -> int:
+    """The elements of a shape. Raises InvalidInput for one that no request can fill, before any arithmetic on it."""
+    if len(shape) > MOST_AXES:
+        raise InvalidInput(f"{where}: shape of {len(shape)} axes, wanted at most {MOST_AXES}")
+    if max(shape, default=0) > MOST_ELEMENTS or prod(size or 1 for size in shape) > MOST_ELEMENTS:
+        raise InvalidInput(f"{where}: shape {list(shape)}, wanted at most {MOST_ELEMENTS} elements")
+    return prod(shape)
+
+
 def flatten(where: str, data: Any, shape: Sequence[int]) -> list[Any]:
     """The elements of nested or flat data, row-major. Raises InvalidInput unless they fill the shape exactly."""
+    count = count_of(where, shape)
     level = data if isinstance(data, list) else [data]
     if shape and not isinstance(data, list):
-        raise InvalidInput(f"{where}: {kind_of(data)}, wanted a list of {prod(shape)} elements")
+        raise InvalidInput(f"{where}: {kind_of(data)}, wanted a list of {count} elements")
     if level and isinstance(level[0], list):
         for axis, size in enumerate(shape):
             rows = [level] if axis == 0 else level
             if not all(isinstance(row, list) and len(row) == size for row in rows):
                 raise InvalidInput(f"{where}: nested data do not have shape {list(shape)}")
             level = list(chain.from_iterable(rows))
-    if len(level) != prod(shape):
-        raise InvalidInput(f"{where}: {len(level)} elements, wanted {prod(shape)} for shape {list(shape)}")
+    if len(level) != count:
+        raise InvalidInput(f"{where}: {len(level)} elements, wanted {count} for shape {list(shape)}")
     return level
-
-
-def shaped(where: str, array: Tensor, shape: Sequence[int]) -> Tensor:
-    """The array in a shape that its elements fill. Raises InvalidInput for more or larger axes than an array has."""
-    try:
-        return array.reshape(shape)
-    except ValueError as error:
-        raise InvalidInput(f"{where}: shape {list(shape)}: {error}") from error
 
 
 def nested_shape(where: str, data: Any) -> tuple[int, ...]:
@@ -99,8 +109,8 @@ def nested_shape(where: str, data: Any) -> tuple[int, ...]:
         if not data:
             break
         data = data[0]
-    if len(shape) > 32:
-        raise InvalidInput(f"{where}: nested {len(shape)} deep, wanted at most 32")
+    if len(shape) > MOST_AXES:
+        raise InvalidInput(f"{where}: nested {len(shape)} deep, wanted at most {MOST_AXES}")
     return tuple(shape)
 
 
@@ -145,7 +155,7 @@ def _integers(where: str, values: list[Any], datatype: str) -> Tensor:
     low, high = _range(datatype)
     if float in map(type, values):
         for place, value in enumerate(values):
-            if isinstance(value, float) and not value.is_integer():
+            if isinstance(value, float) and not (value.is_integer() and abs(value) < EXACT_FLOATS):
                 raise InvalidInput(f"{where}[{place}]: {value}, wanted {_wanted(datatype)}")
         values = [int(value) for value in values]
     if values and not low <= min(values) <= max(values) <= high:

@@ -13,7 +13,7 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols.binary import read_tensor, text_of, write_tensor
-from app.protocols.elements import dump, flatten, kind_of, parse, shaped, to_array
+from app.protocols.elements import dump, flatten, kind_of, parse, to_array
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _json_tensor(name: str, entry: dict[str, Any]) -> Tensor:
     datatype, shape = _datatype_and_shape(name, entry)
     if "data" not in entry:
         raise InvalidInput(f"{name}: no data")
-    return shaped(name, to_array(name, flatten(name, entry["data"], shape), datatype), shape)
+    return to_array(name, flatten(name, entry["data"], shape), datatype).reshape(shape)
 
 
 def _datatype_and_shape(name: str, entry: dict[str, Any]) -> tuple[str, list[int]]:

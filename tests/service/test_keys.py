@@ -1,11 +1,28 @@
 """An API key, when one is set."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests import graphs
-from tests.serving import serving
+from tests.serving import serving, wait_until
+
+
+def test_a_key_is_never_logged_and_a_caller_who_hangs_up_within_a_body_is_no_fault_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs.add_to_repository(tmp_path, "double", graphs.double())
+    key = {"x-api-key": "sesame"}
+    with serving(tmp_path, api_key="sesame") as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
+            head = (
+                "POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\nX-API-Key: sesame\r\nContent-Length: 99\r\n\r\n{"
+            )
+            raw.sendall(head.encode())
+        gone = 'headrace_requests_total{model="double",protocol="v2",status="499"} 1.0'
+        wait_until(lambda: gone in client.get("/metrics", headers=key).text, "the hang-up was not counted")
+    assert "sesame" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_the_ends_of_every_integer_range_survive_and_one_beyond_is_refused(datat
         ([1], "BYTES", r"x\[0\]: a number, wanted a string"),
         ([[1]], "FP32", r"x\[0\]: a list, wanted a number"),
         ([float("nan")], "INT8", r"x\[0\]: nan, wanted an integer"),
+        ([-9223372036854775808.0], "INT64", "wanted an integer"),
     ],
 )
 def test_an_element_of_another_kind_is_refused_by_its_place(values: list[Any], datatype: str, message: str) -> None:
@@ -90,6 +91,9 @@ def test_a_scalar_may_be_sent_bare_or_in_a_list(data: Any) -> None:
         ([[1, 2, 3, 4]], [2, 2], r"do not have shape \[2, 2\]"),
         (5, [1], "a number, wanted a list of 1 elements"),
         (None, [2], "null, wanted a list of 2 elements"),
+        ([], [0] * 33, "shape of 33 axes, wanted at most 32"),
+        ([], [2**62, 0, 2**62], "wanted at most 268435456 elements"),
+        ([], [2**20, 2**20, 0], "wanted at most 268435456 elements"),
     ],
 )
 def test_data_that_do_not_fill_the_shape_are_refused(data: Any, shape: list[int], message: str) -> None:
@@ -118,6 +122,7 @@ def test_nested_lists_tell_their_shape() -> None:
         (b"\xff", "not JSON"),
         (b"[" * 100_000 + b"NaN", "not JSON"),
         (b"[" * 100_000, "not JSON"),
+        (b'{"a": NaN, "b": "\xed\xa0\x80"}', "not JSON"),
         (b'{"a": NaN, "b": 1' + b"0" * 400 + b"}", "too large a number"),
         (b'{"a": NaN, "b": 1e400}', "too large a number"),
         (b'{"a": NaN, "b": "\\ud800"}', "surrogates not allowed"),

@@ -38,7 +38,11 @@ def test_rows_that_do_not_meet_may_share_a_run(tmp_path: Path, model: bytes) -> 
     [
         (graphs.softmax_over_rows(), "a row alone and in a batch differ"),
         (graphs.cumulative_sum(), "a row alone and in a batch differ"),
-        (graphs.dynamic_int8(), "beside huge neighbours|a row alone and in a batch differ"),
+        (graphs.dynamic_int8(), "dynamic int8 takes its scale over the whole batch"),
+        (graphs.divided_by_largest("INT32"), "a row alone and in a batch differ"),
+        (graphs.divided_by_largest("UINT8"), "a row alone and in a batch differ"),
+        (graphs.added_to_the_eighth_next(), "a row alone and in a batch differ"),
+        (graphs.silenced_by_infinity(), "another answer beside infinite neighbours"),
         (graphs.double((2, 3)), "the first axis of x, y is not free"),
         (graphs.double(()), "the first axis of x, y is not free"),
         (graphs.reshape_to_pairs(), "different names: length, pairs"),

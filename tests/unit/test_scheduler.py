@@ -303,6 +303,45 @@ def test_closing_answers_what_was_accepted() -> None:
     assert [answer["y"].item() for answer in answers] == [0, 10]
 
 
+def test_closing_does_not_wait_for_requests_that_expired() -> None:
+    run = Run()
+
+    async def main() -> None:
+        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m"), "m")
+        with pytest.raises(DeadlineExceeded):
+            await scheduler.submit(rows(1), 1, deadline_s=1e-9)
+        await asyncio.wait_for(scheduler.close(), timeout=10)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("shape", [(0, 1), (10**7, 0)])
+def test_a_request_without_elements_runs_whole_and_counts_in_the_queue(shape: tuple[int, ...]) -> None:
+    shapes: list[tuple[int, ...]] = []
+    gate = threading.Event()
+    started = threading.Semaphore(0)
+
+    def run(tensors: Tensors) -> Tensors:
+        shapes.append(tensors["x"].shape)
+        started.release()
+        assert gate.wait(timeout=10)
+        return {"y": tensors["x"]}
+
+    async def scene(scheduler: Scheduler) -> None:
+        empty = {"x": np.zeros(shape, np.float32)}
+        first = asyncio.create_task(scheduler.submit(empty, shape[0]))
+        await asyncio.to_thread(started.acquire)
+        second = asyncio.create_task(scheduler.submit(empty, shape[0]))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await scheduler.submit(empty, shape[0])
+        gate.set()
+        assert (await first)["y"].shape == (await second)["y"].shape == shape
+
+    play(run, limits(max_queue_rows=1), scene)
+    assert shapes == [shape, shape]
+
+
 def test_an_output_without_a_row_for_each_row_is_an_error_and_not_a_mixed_up_answer() -> None:
     async def scene(scheduler: Scheduler) -> None:
         answers = await asyncio.gather(*(scheduler.submit(rows(i), 1) for i in range(2)), return_exceptions=True)
