@@ -139,6 +139,12 @@ def embedding(rows: int = 4) -> bytes:
     return graph([node], [value("ids", ("batch", 1), "INT64")], [value("y", ("batch", 1, 2))], {"table": table})
 
 
+def zeros_of_any_size() -> bytes:
+    """As many zeros as the caller names: more than any memory holds, too."""
+    node = helper.make_node("ConstantOfShape", ["sizes"], ["y"])
+    return graph([node], [value("sizes", (2,), "INT64")], [value("y", (None, None))])
+
+
 def reshape_to_pairs() -> bytes:
     """Fails in the middle of a run where the length of x is odd."""
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])

@@ -57,6 +57,10 @@ LOAD_ERRORS = (
 RUN_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.NotImplemented, ort_errors.EPFail, RuntimeError)
 
 
+OURS = re.compile(r"alloc|out of memory|CUDA|cuDNN|cublas", re.IGNORECASE)
+"""In onnxruntime's words: a failure that no other input would have avoided."""
+
+
 def available_providers() -> list[str]:
     """The execution providers that this build of onnxruntime holds; whether they load shows only in a session."""
     return list(ort.get_available_providers())
@@ -103,8 +107,8 @@ class Session:
     def run(self, tensors: Tensors) -> Tensors:
         """All outputs for one feed: name -> array, in the graph's order.
 
-        Raises InvalidInput where onnxruntime calls the values themselves wrong (an index out of range, sizes that do
-        not fit each other), InferenceFailed for anything else.
+        Raises InvalidInput where the graph cannot run on these values or sizes, which it has run on others at load;
+        InferenceFailed where memory or a device is to blame.
         """
         try:
             return dict(zip(self._output_names, self._session.run(self._output_names, dict(tensors)), strict=True))
@@ -113,7 +117,9 @@ class Session:
         except ort_errors.InvalidArgument as error:
             raise InvalidInput(f"the model refuses these values: {_reason(error)}") from error
         except RUN_ERRORS as error:
-            raise InferenceFailed(_first_line(error)) from error
+            if OURS.search(str(error)):
+                raise InferenceFailed(_first_line(error)) from error
+            raise InvalidInput(f"the model cannot run on this input: {_reason(error)}") from error
 
     def metadata(self) -> Mapping[str, str]:
         """The key-value pairs that the exporter stored in the file."""
@@ -156,4 +162,5 @@ def _without_paths(text: str) -> str:
 
 def _reason(error: Exception) -> str:
     """onnxruntime's own reason, without the node's source place in front of it."""
-    return _first_line(error).rsplit("Status Message: ", 1)[-1]
+    message = _without_paths(_first_line(error).rsplit("Status Message: ", 1)[-1])
+    return re.sub(r"\S+\.(?:cc|h):\d+ [^(]*\([^)]*\) ?", "", message)

@@ -25,6 +25,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     place = graphs.add_to_repository(folder, "leaf", graphs.double())
     (place / "manifest.json").write_text(manifest().model_dump_json())
     graphs.add_to_repository(folder, "table", graphs.embedding())
+    graphs.add_to_repository(folder, "zeros", graphs.zeros_of_any_size())
     graphs.add_to_repository(folder, "pairs", graphs.reshape_to_pairs())
     with serving(folder, max_body_bytes=LIMIT) as client:
         yield client
@@ -47,8 +48,8 @@ PREDICT, INFER = "/v1/models/leaf:predict", "/v2/models/leaf/infer"
         (PREDICT, b"{", 400, "the body is not JSON: unexpected end of data: line 1 column 2 (char 1)"),
         (PREDICT, b"\x00\xff", 400, "the body is not JSON"),
         (INFER, b"", 400, "the body is not JSON"),
-        ("/v1/models/oak:predict", v1(ROW), 404, "no model 'oak'; models: leaf, pairs, table"),
-        ("/v2/models/oak/infer", v2(), 404, "no model 'oak'; models: leaf, pairs, table"),
+        ("/v1/models/oak:predict", v1(ROW), 404, "no model 'oak'; models: leaf, pairs, table, zeros"),
+        ("/v2/models/oak/infer", v2(), 404, "no model 'oak'; models: leaf, pairs, table, zeros"),
         ("/v2/models/leaf/versions/2/infer", v2(), 404, "model leaf has no version 2; versions: 1"),
         ("/v2/models/leaf/versions/one/infer", v2(), 404, "no version 'one' of model leaf"),
         ("/v2/models/leaf/versions/99999999999999999999/infer", v2(), 404, "versions are positive integers"),
@@ -95,11 +96,20 @@ def test_a_get_of_a_prediction_is_told_that_it_takes_a_post(client: httpx.Client
     assert answer.json() == {"error": f"method GET is not allowed on {PREDICT}"}
 
 
-def test_what_fails_inside_a_run_is_ours_and_keeps_its_reason_to_the_log(client: httpx.Client) -> None:
+def test_a_size_that_the_graph_cannot_run_on_is_the_callers(client: httpx.Client) -> None:
     body = {"inputs": [{"name": "x", "shape": [3], "datatype": "FP32", "data": [1, 2, 3]}]}
     answer = client.post("/v2/models/pairs/infer", json=body)
+    assert answer.status_code == 400
+    assert "the model cannot run on this input: " in answer.json()["error"]
+    assert "{3}" in answer.json()["error"]
+
+
+def test_memory_that_is_not_to_be_had_is_ours_and_keeps_its_reason_to_the_log(client: httpx.Client) -> None:
+    body = {"inputs": [{"name": "sizes", "shape": [2], "datatype": "INT64", "data": [2**30, 2**24]}]}
+    answer = client.post("/v2/models/zeros/infer", json=body)
     assert answer.status_code == 500
     assert answer.json() == {"error": "the model failed on this input; the server's log has the reason"}
+    assert client.get("/health/ready").status_code == 200
 
 
 def test_a_body_without_a_length_is_counted_while_it_streams(client: httpx.Client) -> None:
