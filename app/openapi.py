@@ -21,8 +21,10 @@ Schema = dict[str, Any]
 
 ERRORS = {
     "400": "The body is not what the model takes; the sentence says what was wanted.",
+    "401": "A key is wanted, and none or an unknown one was sent.",
     "404": "No such model or version.",
     "413": "The body is over the limit.",
+    "415": "A body in a type or an encoding that is not read.",
     "429": "The model's queue is full; Retry-After says when to try again.",
     "503": "The model is not ready.",
     "504": "No answer within the deadline.",

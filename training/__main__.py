@@ -18,9 +18,11 @@ EXAMPLES = """examples:
   python -m training export digits              publish that run after all
   python -m training fit digits --seed 7        how much does luck matter?
 
-A recipe is one file in training/recipes/; to add a model, copy breast_cancer.py for classes or diabetes.py for a
-number, and change its values. Data that are not here yet are a file in training/datasets/.
+A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
+
+NEW_MODEL = """To add a model, copy a recipe and change its values: training/recipes/breast_cancer.py for a classifier,
+training/recipes/diabetes.py for a regression. New data go into a file of their own in training/datasets/."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     _command(commands, "list", list_recipes, "name the recipes")
     published = _command(commands, "table", print_table, "the published models beside their baselines, as Markdown")
     fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
+    fit.epilog = NEW_MODEL
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)

@@ -9,6 +9,10 @@ class UnknownRecipe(TrainingFailed):
     """No recipe of that name."""
 
 
+class UnusableRecipe(TrainingFailed):
+    """The recipe's file holds no recipe that could be trained."""
+
+
 class RunNotFound(TrainingFailed):
     """No saved run to work on, or one that the recipe no longer describes."""
 

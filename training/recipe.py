@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from training import recipes, reproducible
 from training.baselines import Baseline
 from training.datasets.dataset import Dataset, Rows
-from training.errors import UnknownRecipe
+from training.errors import UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
 from training.fit import Augment, History, Loss, fit
 from training.metrics import Measure
 from training.networks.served import Head, Served, as_it_is
+from training.verify import check_probabilities
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Recipe:
     tolerance: the largest difference between PyTorch and onnxruntime that is let through.
     card:      more to say about the trained model, in Markdown.
     withheld:  why this model is never published; empty for those that are.
+    Raises ValueError if `accept` bounds a metric that is not among the measures.
     """
 
     title: str
@@ -68,11 +70,18 @@ class Recipe:
     card: Callable[[Trained], str] | None = None
     withheld: str = ""
 
+    def __post_init__(self) -> None:
+        measured = [measure.name for measure in self.measures]
+        if unknown := [metric for metric in self.accept if metric not in measured]:
+            raise ValueError(f"accept bounds {', '.join(unknown)}, wanted some of {', '.join(measured)}")
+
     def train(self, dataset: Dataset, seed: int) -> Trained:
-        """The same seed gives the same weights."""
+        """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head."""
         reproducible.start(seed)
         served = self.untrained(dataset)
         validation = dataset.validation
+        if dataset.target.labels:
+            check_probabilities(predict(served, validation), dataset.target.labels)
         history = fit(
             served.network,
             dataset.train,
@@ -115,15 +124,22 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Recipe:
-    """Raises UnknownRecipe, naming the known ones."""
+    """Raises UnknownRecipe, naming the known ones, or UnusableRecipe, naming the file and what is wrong in it."""
     if name not in names():
         raise UnknownRecipe(f"no recipe {name!r}; there are {', '.join(names())}")
-    recipe: Recipe = import_module(f"training.recipes.{name.replace('-', '_')}").recipe
+    module = f"training.recipes.{name.replace('-', '_')}"
+    file = f"{module.replace('.', '/')}.py"
+    try:
+        recipe = getattr(import_module(module), "recipe", None)
+    except Exception as error:
+        raise UnusableRecipe(f"{file}: {type(error).__name__}: {error}") from error
+    if not isinstance(recipe, Recipe):
+        raise UnusableRecipe(f"{file}: no `recipe = Recipe(...)` in it")
     return recipe
 
 
 def _in_words(part: Callable[..., object]) -> str:
-    """`ConvNet(channels=16)` for partial(ConvNet, channels=16)."""
+    """`ConvNet(channels=16)` for partial(ConvNet, channels=16), `MSELoss` for MSELoss()."""
     if not isinstance(part, partial):
-        return part.__name__
-    return f"{part.func.__name__}({', '.join(f'{key}={value!r}' for key, value in part.keywords.items())})"
+        return str(getattr(part, "__name__", type(part).__name__))
+    return f"{_in_words(part.func)}({', '.join(f'{key}={value!r}' for key, value in part.keywords.items())})"

@@ -51,10 +51,13 @@ def fit(name: str, runs: Path, seed: int | None) -> Run:
 
 
 def _dataset(recipe: Recipe) -> Dataset:
+    """Raises UnfitDataset with what its loader stumbled over."""
     try:
         return recipe.dataset()
     except NotAName as error:
         raise UnfitDataset(str(error)) from error
+    except Exception as error:
+        raise UnfitDataset(f"the data set cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def reopen(name: str, runs: Path, folder: Path | None) -> Run:

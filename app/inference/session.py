@@ -7,7 +7,7 @@ exceptions become ours in one place.
 import mmap
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -120,10 +120,6 @@ class Session:
             if OURS.search(str(error)):
                 raise InferenceFailed(_first_line(error)) from error
             raise InvalidInput(f"the model cannot run on this input: {_reason(error)}") from error
-
-    def metadata(self) -> Mapping[str, str]:
-        """The key-value pairs that the exporter stored in the file."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
 
 
 def _options(threads: int) -> ort.SessionOptions:

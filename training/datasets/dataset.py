@@ -44,7 +44,7 @@ class Column:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
-            better = re.sub(r"\W+", "_", self.name)
+            better = re.sub(r"^(?=\d|$)", "_", re.sub(r"[^A-Za-z0-9_]+", "_", self.name))
             raise NotAName(f"feature {self.name!r}: wanted letters, digits and underscores, such as {better!r}")
 
 
@@ -75,7 +75,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Dataset:
-    """columns: tensor name -> the features that fill it. sha256: of the arrays before they are split."""
+    """columns: tensor name -> the features that fill it. sha256: of the arrays before they are split.
+
+    Raises ValueError if a part has no rows, or a row is not as the columns describe it.
+    """
 
     name: str
     source: str
@@ -87,6 +90,15 @@ class Dataset:
     train: Rows
     validation: Rows
     test: Rows
+
+    def __post_init__(self) -> None:
+        described = {tensor: columns[0].shape or (len(columns),) for tensor, columns in self.columns.items()}
+        for part, rows in (("train", self.train), ("validation", self.validation), ("test", self.test)):
+            if not len(rows):
+                raise ValueError(f"no {part} rows, wanted some in each of train, validation and test")
+            shapes = {tensor: tuple(values.shape[1:]) for tensor, values in rows.inputs.items()}
+            if shapes != described:
+                raise ValueError(f"a {part} row has shapes {shapes}, the columns describe {described}")
 
     def identity(self) -> dict[str, str]:
         """What a trained network must be used with: these arrays, in these columns."""

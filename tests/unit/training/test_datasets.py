@@ -1,14 +1,15 @@
 """The splits that every figure rests on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from training.datasets import breast_cancer, diabetes, digits
+from training.datasets import breast_cancer, diabetes, digits, four_points
 from training.datasets.augment import shift_and_rotate
-from training.datasets.dataset import Dataset, Rows, divide, fingerprint
+from training.datasets.dataset import Column, Dataset, NotAName, Rows, divide, fingerprint
 from training.networks.perceptron import Classifier
 
 LOADERS = [breast_cancer.load, diabetes.load, digits.load]
@@ -55,6 +56,30 @@ def test_a_data_set_describes_every_column_and_holds_every_value_within_its_rang
                 value = values if column.shape else values[:, at]
                 assert column.minimum is not None and column.maximum is not None and column.description
                 assert value.min() >= column.minimum and value.max() <= column.maximum
+
+
+def test_a_data_set_with_an_empty_part_is_refused() -> None:
+    points = four_points.load()
+
+    with pytest.raises(ValueError, match="no test rows, wanted some in each of train, validation and test"):
+        replace(points, test=points.test.take(torch.arange(0)))
+
+
+def test_a_data_set_whose_columns_are_not_those_of_its_tensors_is_refused() -> None:
+    points = four_points.load()
+
+    with pytest.raises(ValueError, match=r"a train row has shapes \{'features': \(1,\)\}, the columns describe"):
+        replace(points, columns={"features": (Column("x", "a number"), Column("y", "another"))})
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [("od280/od315_of_diluted_wines", "od280_od315_of_diluted_wines"), ("2nd", "_2nd"), ("größe", "gr_e")],
+)
+def test_a_name_that_is_none_for_a_feature_is_answered_with_one_that_is(name: str, better: str) -> None:
+    with pytest.raises(NotAName, match=f"such as '{better}'$"):
+        Column(name, "a column")
+    assert Column(better, "a column")
 
 
 def test_the_fingerprint_changes_with_one_value() -> None:

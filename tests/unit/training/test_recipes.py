@@ -1,14 +1,19 @@
 """Every recipe there is, without training it: a new file is tested on arrival."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from app.manifest import Feature
-from training.errors import UnknownRecipe
+from training import recipes
+from training.errors import NotProbabilities, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
+from training.networks.served import as_it_is
 from training.recipe import load, names
 
 
@@ -56,3 +61,38 @@ def test_a_recipes_columns_have_names_that_a_caller_can_send(name: str) -> None:
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
     with pytest.raises(UnknownRecipe, match=r"no recipe 'brest-cancer'; there are .*breast-cancer.*digits"):
         load("brest-cancer")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("unwritten", "import training.datasets.unwritten", "ModuleNotFoundError: No module named"),
+        ("unclosed", "recipe = Recipe(", "SyntaxError: '\\(' was never closed"),
+        ("bare", '"""Nothing yet."""', r"no `recipe = Recipe\(...\)` in it"),
+    ],
+)
+def test_a_file_without_a_recipe_that_works_is_named_with_what_is_wrong(
+    name: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+
+    with pytest.raises(UnusableRecipe, match=f"training/recipes/{name}.py: {said}"):
+        load(name)
+
+
+def test_a_bound_on_a_metric_that_is_not_measured_is_refused() -> None:
+    with pytest.raises(ValueError, match="accept bounds acuracy, wanted some of accuracy, cross_entropy"):
+        replace(load("digits"), accept={"acuracy": 0.9})
+
+
+@pytest.mark.parametrize("name", ["breast-cancer", "quickstart"])
+def test_a_classifier_without_a_head_is_not_even_trained(name: str) -> None:
+    headless = replace(load(name), head=as_it_is, epochs=0)
+
+    with pytest.raises(NotProbabilities, match="give the recipe a `head`"):
+        headless.train(headless.dataset(), seed=0)
+
+
+def test_a_loss_that_is_a_module_is_named_by_its_class() -> None:
+    assert replace(load("digits"), loss=nn.CrossEntropyLoss()).settings()["loss"] == "CrossEntropyLoss"

@@ -12,7 +12,7 @@ from app.inference.session import Session
 from app.manifest import Manifest, read_manifest
 from training import run
 from training.__main__ import main
-from training.datasets.dataset import Column
+from training.datasets.dataset import Column, Dataset
 from training.errors import NotProbabilities, RunNotFound, UnfitDataset
 from training.networks.served import Served, as_it_is
 from training.publish import publish
@@ -150,6 +150,31 @@ def test_a_feature_that_cannot_be_a_field_is_refused_before_it_is_trained_on(
     monkeypatch.setattr(run, "load", lambda _: wine)
     with pytest.raises(UnfitDataset, match=r"feature 'od280/od315': wanted letters.* such as 'od280_od315'"):
         run.fit("wine", tmp_path, seed=None)
+
+
+def test_a_data_set_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partless = replace(load("quickstart"), dataset=lambda: Dataset(name="partless"))  # type: ignore[call-arg]
+    monkeypatch.setattr(run, "load", lambda _: partless)
+    with pytest.raises(UnfitDataset, match=r"cannot be loaded: TypeError: .* missing .*'test'"):
+        run.fit("partless", tmp_path, seed=None)
+
+
+def test_a_manifest_that_would_not_hold_is_a_sentence(trained: Run, tmp_path: Path) -> None:
+    column = Column("x", "a number", minimum=5, maximum=0)
+    dataset = replace(trained.trained.dataset, columns={"features": (column,)})
+
+    report = conclude(replace(trained, trained=replace(trained.trained, dataset=dataset)), tmp_path)
+
+    assert report.failed and "x: minimum 5.0 is above maximum 0.0" in report.outcome
+
+
+def test_the_help_of_fit_says_which_recipe_to_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "breast_cancer.py for a classifier, training/recipes/diabetes.py for a regression" in said
+    assert "training/datasets/" in said
 
 
 def test_a_run_on_other_data_is_not_taken_for_this_one(trained: Run, monkeypatch: pytest.MonkeyPatch) -> None:
