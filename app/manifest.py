@@ -249,11 +249,13 @@ class VersionPolicy(Record):
 class ModelConfig(Record):
     """config.yaml: how to serve a model; every key is optional.
 
+    labels:    names for versions that serve, such as stable and canary.
     instances: runs of this model at one time; None fills the cores.
     threads:   intra-op threads of one run.
     """
 
     versions: VersionPolicy | Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = VersionPolicy()
+    labels: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")], int] = {}
     batching: Batching | Literal[False] = Batching()
     deadline_ms: Annotated[int, Field(ge=1)] = 30_000
     instances: Annotated[int, Field(ge=1)] | None = None

@@ -6,7 +6,8 @@ keeps its reason and does not stop the others.
 
 import asyncio
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,6 +53,7 @@ class Entry:
     required: bool
     versions: dict[int, Version]
     reason: str = ""
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 class Repository:
@@ -126,6 +128,14 @@ class Repository:
             why = version.reason or "it is loading"
             raise ModelNotReady(f"model {name} version {number} is not ready: {why}", version.state is State.LOADING)
         return version.model
+
+    def labelled(self, name: str, label: str) -> int:
+        """The version that a label of config.yaml stands for. Raises ModelNotFound."""
+        labels = self._entry(name).labels
+        if label not in labels:
+            told = ", ".join(labels) or "none"
+            raise ModelNotFound(f"model {name} has no version or label {label!r}; labels: {told}")
+        return labels[label]
 
     def waiting(self) -> dict[str, str]:
         """Required models that do not serve, each with the reason; empty when the service is ready."""
@@ -203,7 +213,7 @@ def _read_entry(place: Path) -> Entry:
     except OSError as error:
         return Entry(name, True, {}, f"the folder cannot be read: {error.strerror}")
     versions = {n: Version(name, n, config, place / str(n) / "model.onnx") for n in numbers}
-    return Entry(name, config.required, versions)
+    return Entry(name, config.required, versions, labels=config.labels)
 
 
 def _chosen(place: Path, config: ModelConfig) -> list[int]:
@@ -217,6 +227,8 @@ def _chosen(place: Path, config: ModelConfig) -> list[int]:
         chosen = sorted(set(config.versions))
         if absent := set(chosen) - set(present):
             raise ModelLoadFailed(f"config.yaml asks for versions {sorted(absent)}; there are {present}")
+    if unserved := sorted(set(config.labels.values()) - set(chosen)):
+        raise ModelLoadFailed(f"config.yaml labels versions {unserved}; it serves {chosen}")
     if not chosen:
         raise ModelLoadFailed("no version folder; wanted <version>/model.onnx with a positive integer")
     return chosen

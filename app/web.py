@@ -248,18 +248,24 @@ def repository(request: Request) -> Repository:
 
 
 def find_model(request: Request, protocol: str, name: str, version: str | None = None) -> Model:
-    """The model that a path names; marks the call with it. Raises ModelNotFound, ModelNotReady."""
+    """The model that a path names, by its version's number or label; marks the call with it.
+
+    Raises ModelNotFound, ModelNotReady.
+    """
     call: Call = request.scope["headrace.call"]
     call.protocol = protocol
-    if version is not None and not re.fullmatch(r"[1-9][0-9]{0,17}", version):
-        raise ModelNotFound(f"no version {version!r} of model {name}; versions are positive integers")
+    models = repository(request)
     try:
-        found = repository(request).get(name, int(version) if version else None)
+        found = models.get(name, None if version is None else _number(models, name, version))
     except ModelNotReady:
         call.model = name
         raise
     call.model = name
     return found
+
+
+def _number(models: Repository, name: str, version: str) -> int:
+    return int(version) if re.fullmatch(r"[1-9][0-9]{0,17}", version) else models.labelled(name, version)
 
 
 def json_response(content: object, status: int = 200) -> Response:

@@ -21,6 +21,7 @@ async def models(request: Request) -> dict[str, list[str]]:
 
 @router.get("/models/{name}:predict", include_in_schema=False)
 @router.get("/models/{name}/versions/{version}:predict", include_in_schema=False)
+@router.get("/models/{name}/labels/{version}:predict", include_in_schema=False)
 async def predict_without_a_body() -> Response:
     """What curl sends without -d."""
     raise HTTPException(405, headers={"allow": "POST"})
@@ -44,6 +45,7 @@ async def model_ready(request: Request, name: str) -> dict[str, Any]:
 
 @router.post("/models/{name}:predict", include_in_schema=False)
 @router.post("/models/{name}/versions/{version}:predict", include_in_schema=False)
+@router.post("/models/{name}/labels/{version}:predict", include_in_schema=False)
 async def predict(request: Request, name: str, version: str | None = None) -> Response:
     """Predictions; openapi.py documents it once for each model."""
     model = find_model(request, "v1", name, version)

@@ -48,6 +48,24 @@ def test_the_highest_version_that_can_serve_answers_when_a_higher_one_is_broken(
         assert "m: model.onnx" in client.get("/health/ready").json()["error"]
 
 
+def test_labels_stand_for_versions_in_both_protocols(models: Path) -> None:
+    (models / "m/config.yaml").write_text("versions: all\nlabels: {stable: 2, canary: 10}")
+    with serving(models) as client:
+        assert factor(client, "/labels/stable") == 2
+        assert factor(client, "/labels/canary") == 10
+        assert factor(client, "/labels/nobody") == 404
+        assert client.get("/v2/models/m/versions/stable/ready").status_code == 200
+        x = {"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}
+        answer = client.post("/v2/models/m/versions/stable/infer", json={"inputs": [x]}).json()
+        assert (answer["model_version"], answer["outputs"][0]["data"]) == ("2", [2])
+
+
+def test_a_label_of_a_version_that_does_not_serve_is_told(models: Path) -> None:
+    (models / "m/config.yaml").write_text("labels: {stable: 2}")
+    with serving(models, until="/health/live") as client:
+        assert "config.yaml labels versions [2]; it serves [10]" in client.get("/health/ready").json()["error"]
+
+
 def test_a_policy_for_a_version_that_is_not_there_is_told(models: Path) -> None:
     (models / "m/config.yaml").write_text("versions: [3]")
     with serving(models, until="/health/live") as client:

@@ -26,11 +26,11 @@ def test_absent_files_mean_no_manifest_and_the_default_config(tmp_path: Path) ->
 def test_every_key_of_a_config_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        "versions: [1, 3]\nbatching: {max_rows: 8, queue_delay_ms: 2, max_queue_rows: 9}\ndeadline_ms: 5\n"
+        "versions: [1, 3]\nlabels: {stable: 1}\nbatching: {max_rows: 8, queue_delay_ms: 2, max_queue_rows: 9}\ndeadline_ms: 5\n"
         "instances: 2\nthreads: 3\nproviders: [CPUExecutionProvider]\nstrict_providers: true\nrequired: false\n"
     )
     config = read_config(file)
-    assert config.versions == (1, 3)
+    assert (config.versions, config.labels) == ((1, 3), {"stable": 1})
     assert config.batching == Batching(max_rows=8, queue_delay_ms=2, max_queue_rows=9)
     assert (config.deadline_ms, config.instances, config.threads) == (5, 2, 3)
     assert (config.providers, config.strict_providers, config.required) == (("CPUExecutionProvider",), True, False)
@@ -39,7 +39,7 @@ def test_every_key_of_a_config_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("batchin: false", "unknown key batchin; wanted some of versions, batching, deadline_ms"),
+        ("batchin: false", "unknown key batchin; wanted some of versions, labels, batching"),
         ("batching: {max_row: 1}", "batching.*unknown key max_row; wanted some of max_rows, queue_delay_ms"),
         ("batching: {max_rows: 0}", "max_rows: Input should be greater than or equal to 1"),
         ("versions: newest", "versions"),
