@@ -26,7 +26,8 @@ def test_absent_files_mean_no_manifest_and_the_default_config(tmp_path: Path) ->
 def test_every_key_of_a_config_is_read(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
-        "versions: [1, 3]\nlabels: {stable: 1}\nbatching: {max_rows: 8, queue_delay_ms: 2, max_queue_rows: 9}\ndeadline_ms: 5\n"
+        "versions: [1, 3]\nlabels: {stable: 1}\ndeadline_ms: 5\n"
+        "batching: {max_rows: 8, queue_delay_ms: 2, max_queue_rows: 9}\n"
         "instances: 2\nthreads: 3\nproviders: [CPUExecutionProvider]\nstrict_providers: true\nrequired: false\n"
     )
     config = read_config(file)
