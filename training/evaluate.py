@@ -1,11 +1,11 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from app.manifest import Evaluation, Metric
 from training.baselines import Baseline
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
@@ -15,25 +15,6 @@ from training.networks.served import Served
 BOOTSTRAP_SAMPLES = 1000
 FEWEST_ROWS = 30
 """Below this an interval says nothing."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of the network beside the baseline's."""
-
-    name: str
-    model: float
-    baseline: float
-    higher_is_better: bool
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """baseline: what it is, in words. verdict: whether the network earns its keep, in a sentence."""
-
-    baseline: str
-    metrics: tuple[Metric, ...]
-    verdict: str
 
 
 @torch.no_grad()
@@ -47,9 +28,17 @@ def predict(served: Served, rows: Rows) -> Array:
 def evaluate(served: Served, baseline: Baseline, test: Rows, measures: Sequence[Measure]) -> Evaluation:
     """measures: the first is the one that the verdict is about."""
     ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(Metric(m.name, m.of(ours, targets), m.of(theirs, targets), m.higher_is_better) for m in measures)
-    interval = advantage(measures[0], ours, theirs, targets)
-    return Evaluation(baseline.description, metrics, verdict(metrics[0], interval, baseline.description, len(test)))
+    metrics = tuple(
+        Metric(
+            name=measure.name,
+            model=measure.of(ours, targets),
+            baseline=measure.of(theirs, targets),
+            higher_is_better=measure.higher_is_better,
+        )
+        for measure in measures
+    )
+    judgement = verdict(metrics[0], advantage(measures[0], ours, theirs, targets), baseline.description, len(test))
+    return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
 
 
 def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:

@@ -13,12 +13,10 @@ from uuid import uuid4
 import numpy as np
 from pydantic import ValidationError
 
-from app.manifest import Manifest, explain
+from app.manifest import Evaluation, Manifest, Parity, explain
 from training.datasets.dataset import Column, Dataset, Rows
 from training.errors import UnfitDataset
-from training.evaluate import Evaluation
 from training.metrics import Array
-from training.verify import Parity
 
 
 @dataclass(frozen=True)
@@ -65,14 +63,14 @@ def describe(
                 **{field: getattr(dataset, field) for field in ("name", "source", "licence", "sha256", "split")},
                 "rows": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
             },
-            "evaluation": asdict(evaluation),
+            "evaluation": evaluation,
             "training": training,
             "summaries": {
                 column.name: _summary(_values(dataset.train, tensor, at, column))
                 for tensor, columns in dataset.columns.items()
                 for at, column in enumerate(columns)
             },
-            "parity": asdict(parity),
+            "parity": parity,
             "golden": {
                 "inputs": {name: shortest(tensor.numpy()) for name, tensor in rows.inputs.items()},
                 "outputs": {output: shortest(answers)},

@@ -1,18 +1,17 @@
 """What a run has to say at its end: on the terminal, as Markdown, as JSON, and as curves."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
+from pydantic import TypeAdapter
 
-from training.evaluate import Evaluation, Metric
+from app.manifest import Evaluation, Metric, Parity
 from training.fit import History
 from training.metrics import Measure
-from training.verify import Parity
 
 BLUE, ORANGE, GREY = "#2563eb", "#ea580c", "#6b7280"
 
@@ -78,7 +77,7 @@ def metrics_table(metrics: Sequence[Metric]) -> str:
 
 def save(report: Report, folder: Path) -> None:
     (folder / "report.md").write_text(report.text())
-    (folder / "report.json").write_text(json.dumps(asdict(report), indent=2) + "\n")
+    (folder / "report.json").write_bytes(TypeAdapter(Report).dump_json(report, indent=2) + b"\n")
 
 
 def draw_curves(history: History, title: str, measure: Measure, path: Path) -> None:

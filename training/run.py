@@ -10,16 +10,17 @@ from pathlib import Path
 
 import torch
 
+from app.manifest import Evaluation, Parity
 from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
 from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
-from training.evaluate import Evaluation, check, evaluate, predict
+from training.evaluate import check, evaluate, predict
 from training.export import export
 from training.publish import describe, output_tensor, publish
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
-from training.verify import Parity, check_probabilities, verify
+from training.verify import check_probabilities, verify
 
 GOLDEN_ROWS = 4
 

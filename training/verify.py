@@ -1,7 +1,6 @@
 """The exported graph against the network, opened by the code that will serve it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 from app.errors import ServingError
 from app.inference.session import Session
+from app.manifest import Parity
 from training.datasets.dataset import Rows
 from training.errors import NotProbabilities, ParityFailed
 from training.evaluate import predict
@@ -19,16 +19,6 @@ BATCHES = (1, 2, 7, 64)
 
 SUM_TOLERANCE = 1e-4
 """How far the probabilities of a row may be from summing to 1."""
-
-
-@dataclass(frozen=True)
-class Parity:
-    """rows: different ones that were tried, in each of the batch sizes."""
-
-    rows: int
-    batches: tuple[int, ...]
-    max_abs_difference: float
-    tolerance: float
 
 
 def verify(graph: Path, served: Served, rows: Rows, tolerance: float) -> Parity:
@@ -43,7 +33,7 @@ def verify(graph: Path, served: Served, rows: Rows, tolerance: float) -> Parity:
         raise ParityFailed(f"the exported graph does not run: {error}") from error
     if not difference <= tolerance:
         raise ParityFailed(f"PyTorch and onnxruntime differ by {difference:.2g}, wanted {tolerance:g} or less")
-    return Parity(len(rows), BATCHES, difference, tolerance)
+    return Parity(rows=len(rows), batches=BATCHES, max_abs_difference=difference, tolerance=tolerance)
 
 
 def check_probabilities(answers: Array, labels: Sequence[str]) -> None:

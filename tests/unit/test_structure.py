@@ -52,7 +52,10 @@ MAY_IMPORT = {
 """A package's modules share its line. A new edge is a decision, made here."""
 
 TRAINING_MAY_IMPORT_OF_APP = {
-    "training.verify": {"app.inference", "app.errors"},
+    "training.evaluate": {"app.manifest"},
+    "training.verify": {"app.inference", "app.manifest", "app.errors"},
+    "training.report": {"app.manifest"},
+    "training.run": {"app.manifest"},
     "training.publish": {"app.manifest"},
     "training.table": {"app.manifest"},
 }

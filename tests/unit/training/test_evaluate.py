@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from app.manifest import Metric
 from training.baselines import class_shares, logistic_regression, ridge_regression
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
-from training.evaluate import Metric, advantage, check, verdict
+from training.evaluate import advantage, check, verdict
 from training.metrics import ACCURACY, R2, RMSE
 
-GOOD = Metric("accuracy", 0.97, 0.96, higher_is_better=True)
-LOW = Metric("rmse", 5.0, 6.0, higher_is_better=False)
+GOOD = Metric(name="accuracy", model=0.97, baseline=0.96, higher_is_better=True)
+LOW = Metric(name="rmse", model=5.0, baseline=6.0, higher_is_better=False)
 
 
 def test_metrics_within_their_bounds_are_accepted() -> None:
@@ -25,7 +26,7 @@ def test_every_metric_outside_its_bound_is_named_with_what_was_wanted() -> None:
 
 def test_a_metric_that_is_not_a_number_is_never_accepted() -> None:
     with pytest.raises(NotAccepted):
-        check([Metric("accuracy", float("nan"), 0.9, higher_is_better=True)], {"accuracy": 0.1})
+        check([Metric(name="accuracy", model=float("nan"), baseline=0.9, higher_is_better=True)], {"accuracy": 0.1})
 
 
 @pytest.mark.parametrize(
