@@ -283,7 +283,9 @@ def read_config(path: Path) -> ModelConfig:
         return ModelConfig()
     try:
         read = yaml.safe_load(path.read_bytes()) or {}
-    except (yaml.YAMLError, ValueError, OSError) as error:
+    except OSError as error:
+        raise ModelLoadFailed(f"{path.name}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise ModelLoadFailed(f"{path.name}: not YAML: {error}") from error
     try:
         return ModelConfig.model_validate(read)

@@ -34,15 +34,20 @@ class State(StrEnum):
 
 @dataclass
 class Version:
-    """One version of a model and where it stands; `model` once READY, `reason` when UNAVAILABLE."""
+    """One version of a model: it is loading until it has either a `model` or a `reason` why there is none."""
 
     name: str
     number: int
     config: ModelConfig
     file: Path
-    state: State = State.LOADING
     reason: str = ""
     model: Model | None = None
+
+    @property
+    def state(self) -> State:
+        if self.model is not None:
+            return State.READY
+        return State.UNAVAILABLE if self.reason else State.LOADING
 
 
 @dataclass
@@ -80,14 +85,13 @@ class Repository:
             async with gate:
                 opened = await asyncio.to_thread(open_from, version, self._cores)
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
-            version.state = State.READY
             log.info("model_ready", **described(version.model))
             _warn(version.model, version.config)
         except ModelLoadFailed as error:
-            version.state, version.reason = State.UNAVAILABLE, str(error)
+            version.reason = str(error)
             log.error("model_failed", model=version.name, version=version.number, reason=version.reason)
         except Exception:
-            version.state, version.reason = State.UNAVAILABLE, "it cannot be loaded; the server's log has the reason"
+            version.reason = "it cannot be loaded; the server's log has the reason"
             log.exception("model_failed", model=version.name, version=version.number)
         self._metrics.model_ready.labels(version.name, version.number).set(version.state is State.READY)
         self.generation += 1

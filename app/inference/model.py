@@ -66,14 +66,10 @@ class Model:
         self.providers, self.missing_providers = opened.session.providers, opened.session.missing_providers
         self.example = opened.example
         self.share = opened.share
+        self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
         limits = _limits(config, self.signature.batched, self.share.instances)
         self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Output tensor -> the names of its classes, where the manifest has any."""
-        return {one.tensor: one.labels for one in self.manifest.outputs} if self.manifest else {}
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.

@@ -56,6 +56,13 @@ def test_a_config_that_does_not_hold_is_told_why(tmp_path: Path, text: str, mess
         read_config(file)
 
 
+def test_a_file_that_cannot_be_read_is_told_without_its_place(tmp_path: Path) -> None:
+    for name, read in (("config.yaml", read_config), ("manifest.json", read_manifest)):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ModelLoadFailed, match=f"^{name}: Is a directory$"):
+            read(tmp_path / name)
+
+
 def test_a_manifest_that_does_not_hold_is_told_why(tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text('{"name": "x"}')

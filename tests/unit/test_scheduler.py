@@ -190,6 +190,7 @@ def test_a_cancelled_caller_makes_room_in_the_queue() -> None:
         await asyncio.gather(first, stays)
 
     play(run, limits(max_queue_rows=1), scene)
+    assert run.batches == [[0], [2]]
 
 
 def test_a_deadline_answers_while_the_run_before_it_goes_on_and_drops_the_rows() -> None:
