@@ -79,6 +79,11 @@ def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: P
 def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
+
+        def memories() -> int:
+            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
+
+        wait_until(lambda: memories() == 2, "the second worker never served")
         supervisor = psutil.Process(process.pid)
         before = {child.pid for child in supervisor.children()}
         victim = next(child for child in supervisor.children() if "spawn_main" in " ".join(child.cmdline()))
@@ -87,9 +92,6 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
 
         def call(_: int) -> int:
             return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
-
-        def memories() -> int:
-            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
 
         for _ in range(500):  # until the new one answers too, no caller notices
             assert [call(i) for i in range(20)] == [200] * 20
