@@ -19,8 +19,11 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from fastapi.routing import iter_route_contexts
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.compression import Inflater, deflate
@@ -67,8 +70,20 @@ OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
 
+SHOWN_PATH = 200
+"""Characters of an unknown path that are told back to its caller."""
+
 LARGE_BODY_BYTES = 64 * 1024
 """From this size on a body is decoded off the event loop: about a millisecond of JSON."""
+
+
+class NameConvertor(StringConvertor):
+    """`{name:model}` in a route's path: no colon, so that `/v1/models/{name:model}` leaves `m:predict` to others."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("model", NameConvertor())
 
 Answer = TypeVar("Answer")
 
@@ -115,7 +130,7 @@ class Edge:
         try:
             self._check_key(scope["path"], headers)
             self._check_length(headers)
-            await self._app(scope, receive, send_marked)
+            await self._app(_as_routed(scope, headers), receive, send_marked)
         except ServingError as error:
             await error_response(error)(scope, receive, send_marked)
         except Exception as error:
@@ -163,6 +178,15 @@ class Edge:
             **({"reason": str(call.failure)} if ours and known else {}),
             exc_info=call.failure if ours and not known else None,
         )
+
+
+def _as_routed(scope: Scope, headers: dict[bytes, bytes]) -> Scope:
+    """HEAD is a GET whose body uvicorn keeps back, and ranges, which no answer here needs, are not served."""
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET"}
+    if b"range" in headers:
+        scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != b"range"]}
+    return scope
 
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
@@ -310,11 +334,27 @@ async def _on_serving_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    path = request.url.path if len(request.url.path) <= SHOWN_PATH else f"{request.url.path[:SHOWN_PATH]}..."
     told = {
-        404: f"no such path: {request.url.path}; GET /openapi.json lists all",
-        405: f"method {request.method} is not allowed on {request.url.path}",
+        404: f"no such path: {path}; GET /openapi.json lists all",
+        405: f"method {request.method} is not allowed on {path}",
     }
-    return _response(error.status_code, told.get(error.status_code, error.detail), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "GET, HEAD")
+    return _response(error.status_code, told.get(error.status_code, error.detail), headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route on this path: the router's own error names those of the first one only."""
+    routes = iter_route_contexts(request.app.routes)
+    methods = {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
 
 def install_error_answers(app: FastAPI) -> None:

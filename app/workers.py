@@ -23,6 +23,7 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import logs
+from app.parser import HttpProtocol
 from app.settings import Settings
 
 BACKLOG = 2048
@@ -63,6 +64,7 @@ def serve_here(settings: Settings, bound: socket.socket) -> int:
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
     config = uvicorn.Config(
         create_app(settings),
+        http=HttpProtocol,
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.errors import OutsideDomain
@@ -19,15 +19,7 @@ async def models(request: Request) -> dict[str, list[str]]:
     return {"models": sorted({model.name for model in repository(request).models()})}
 
 
-@router.get("/models/{name}:predict", include_in_schema=False)
-@router.get("/models/{name}/versions/{version}:predict", include_in_schema=False)
-@router.get("/models/{name}/labels/{version}:predict", include_in_schema=False)
-async def predict_without_a_body() -> Response:
-    """What curl sends without -d."""
-    raise HTTPException(405, headers={"allow": "POST"})
-
-
-@router.get("/models/{name}", summary="Does a model answer?")
+@router.get("/models/{name:model}", summary="Does a model answer?")
 async def model_ready(request: Request, name: str) -> dict[str, Any]:
     """Readiness as KServe tells it, with the state of each version as TensorFlow Serving tells it."""
     model = find_model(request, "v1", name)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 MAY_IMPORT = {
     "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
     "app.check": {"app.repository", "app.inference", "app.errors"},
-    "app.workers": {"app", "app.main", "app.logs", "app.settings"},
+    "app.workers": {"app", "app.main", "app.logs", "app.parser", "app.settings"},
     "app.main": {
         "app",
         "app.docs",
@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "app.manifest": {"app.errors"},
     "app.settings": set[str](),
     "app.logs": set[str](),
+    "app.parser": set[str](),
     "app.metrics": set[str](),
     "app.errors": set[str](),
     "app": set[str](),
