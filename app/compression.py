@@ -50,13 +50,14 @@ def deflate(body: bytes, accepted: str) -> tuple[bytes, str | None]:
 
     Source: RFC 9110, section 12.5.3; `deflate` is zlib's format.
     """
-    encoding = _chosen(accepted) if len(body) >= SMALLEST_BYTES else None
+    encoding = chosen(accepted) if len(body) >= SMALLEST_BYTES else None
     if encoding is None:
         return body, None
     return (gzip.compress(body, LEVEL, mtime=0) if encoding == "gzip" else zlib.compress(body, LEVEL)), encoding
 
 
-def _chosen(accepted: str) -> str | None:
+def chosen(accepted: str) -> str | None:
+    """The encoding that a header Accept-Encoding leads to, None for none."""
     weights = {}
     for entry in accepted.lower().split(","):
         name, _, weight = entry.partition(";")

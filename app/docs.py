@@ -1,13 +1,19 @@
 """The pages that a browser opens and the OpenAPI document behind them; every asset is served from here."""
 
+import asyncio
+import gzip
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
+from app.compression import chosen
+from app.inference.model import Model
 from app.openapi import document
-from app.web import json_response
 
 STATIC = Path(__file__).parent / "static"
 
@@ -20,27 +26,64 @@ POLICY = (
 router = APIRouter(include_in_schema=False)
 
 
+@dataclass(frozen=True)
+class Document:
+    """The OpenAPI document of one moment. tag: of its content, for If-None-Match."""
+
+    generation: int
+    body: bytes
+    zipped: bytes
+    tag: str
+
+    def answer(self, request: Request) -> Response:
+        """The document as a response: 304 to a caller who has it, compressed to one who takes it so."""
+        headers = {"etag": self.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
+        if _has(request.headers.get("if-none-match", ""), self.tag):
+            return Response(status_code=304, headers=headers)
+        if chosen(request.headers.get("accept-encoding", "")) != "gzip":
+            return Response(self.body, headers=headers, media_type="application/json")
+        return Response(self.zipped, headers={**headers, "content-encoding": "gzip"}, media_type="application/json")
+
+
+def _has(if_none_match: str, tag: str) -> bool:
+    """Source: RFC 9110, section 13.1.2; the comparison is the weak one."""
+    tags = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tags == ["*"] or tag.removeprefix("W/") in tags
+
+
+def _written(app: FastAPI, models: list[Model], generation: int, guarded: bool) -> Document:
+    body = orjson.dumps(document(app, models, guarded=guarded), option=orjson.OPT_SERIALIZE_NUMPY)
+    tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return Document(generation, body, gzip.compress(body, mtime=0), tag)
+
+
 class Documents:
-    """The OpenAPI document of an app, written anew only when a model has come or gone."""
+    """The OpenAPI document of an app, written anew only when a model has come or gone.
 
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-        self._generation = -1
-        self._answer = Response()
+    Written in a thread: it takes about a millisecond a model.
+    """
 
-    def answer(self) -> Response:
-        """The document as a response."""
+    def __init__(self, app: FastAPI, guarded: bool) -> None:
+        self._app, self._guarded = app, guarded
+        self._writing = asyncio.Lock()
+        self._latest: Document | None = None
+
+    async def latest(self) -> Document:
+        """What describes the models that serve now."""
         models = self._app.state.repository
-        if models.generation != self._generation:
-            self._generation, self._answer = models.generation, json_response(document(self._app, models))
-        return self._answer
+        async with self._writing:
+            if self._latest is None or self._latest.generation != models.generation:
+                self._latest = await asyncio.to_thread(
+                    _written, self._app, models.models(), models.generation, self._guarded
+                )
+            return self._latest
 
 
 @router.get("/openapi.json")
 async def openapi(request: Request) -> Response:
     """One typed operation per loaded model and version."""
     documents: Documents = request.app.state.documents
-    return documents.answer()
+    return (await documents.latest()).answer(request)
 
 
 @router.get("/docs")
@@ -59,8 +102,8 @@ def _page(name: str) -> Response:
     return FileResponse(STATIC / name, headers={"content-security-policy": POLICY, "x-content-type-options": "nosniff"})
 
 
-def mount(app: FastAPI) -> None:
-    """Adds the pages, their assets and the document to the app."""
-    app.state.documents = Documents(app)
+def mount(app: FastAPI, *, guarded: bool) -> None:
+    """Adds the pages, their assets and the document to the app. guarded: the document asks for a key."""
+    app.state.documents = Documents(app, guarded)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

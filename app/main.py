@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> ASGIApp:
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)
-    docs.mount(app)
+    docs.mount(app, guarded=bool(settings.api_key.get_secret_value()))
     return Edge(
         app,
         metrics=metrics,

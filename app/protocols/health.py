@@ -3,10 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.metrics import Metrics
+from app.protocols.answers import Liveness, Readiness, Unreadiness
 from app.web import json_response, repository
 
 router = APIRouter(tags=["health"])
@@ -21,12 +22,17 @@ async def root(request: Request) -> Response:
 
 
 @router.get("/health/live", summary="Does the process answer?")
-async def live() -> dict[str, bool]:
+async def live() -> Liveness:
     """200 whenever the event loop turns."""
-    return {"live": True}
+    return Liveness(live=True)
 
 
-@router.get("/health/ready", summary="May traffic be sent here?")
+@router.get(
+    "/health/ready",
+    summary="May traffic be sent here?",
+    response_model=Readiness,
+    responses={503: {"model": Unreadiness, "description": "Not yet, or not any more."}},
+)
 async def ready(request: Request) -> Response:
     """200 when every required model is loaded and warm; 503 with the reason of each that is not.
 
@@ -46,7 +52,7 @@ def readiness(request: Request, body: dict[str, Any]) -> Response:
     return json_response(body)
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
+@router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Prometheus's text format, summed over all workers."""
     found: Metrics = request.app.state.metrics

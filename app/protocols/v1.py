@@ -1,38 +1,37 @@
 """V1: the protocol that people write by hand, with named and typed features where a manifest gives them."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.errors import OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec
+from app.protocols.answers import LoadStatus, ModelNames, ModelStatus, VersionStatus
 from app.web import body_response, decoded, encoded, find_model, read_body, repository, unless_gone
 
 router = APIRouter(prefix="/v1", tags=["V1"])
 
 
 @router.get("/models", summary="Which models serve?")
-async def models(request: Request) -> dict[str, list[str]]:
+async def models(request: Request) -> ModelNames:
     """The names of all models that answer now."""
-    return {"models": sorted({model.name for model in repository(request).models()})}
+    return ModelNames(models=sorted({model.name for model in repository(request).models()}))
 
 
 @router.get("/models/{name:model}", summary="Does a model answer?")
-async def model_ready(request: Request, name: str) -> dict[str, Any]:
+async def model_ready(request: Request, name: str) -> ModelStatus:
     """Readiness as KServe tells it, with the state of each version as TensorFlow Serving tells it."""
     model = find_model(request, "v1", name)
     states = [
-        {
-            "version": str(version.number),
-            "state": "AVAILABLE" if version.model else "END" if version.reason else "LOADING",
-            "status": {"error_code": "UNKNOWN" if version.reason else "OK", "error_message": version.reason},
-        }
+        VersionStatus(
+            version=str(version.number),
+            state="AVAILABLE" if version.model else "END" if version.reason else "LOADING",
+            status=LoadStatus(error_code="UNKNOWN" if version.reason else "OK", error_message=version.reason),
+        )
         for version in repository(request).versions()
         if version.name == name
     ]
-    return {"name": model.name, "ready": True, "model_version_status": states}
+    return ModelStatus(name=model.name, ready=True, model_version_status=states)
 
 
 @router.post("/models/{name}:predict", include_in_schema=False)

@@ -1,7 +1,6 @@
 """Open Inference Protocol v2: server, model and inference routes."""
 
 import re
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -10,6 +9,15 @@ from app import __version__
 from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
+from app.protocols.answers import (
+    Liveness,
+    ModelMetadata,
+    ModelNames,
+    ModelReadiness,
+    Readiness,
+    Server,
+    Unreadiness,
+)
 from app.protocols.health import readiness
 from app.web import body_response, decoded, encoded, find_model, json_response, read_body, repository, unless_gone
 
@@ -21,31 +29,40 @@ router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 
 
 @router.get("", summary="What server is this?")
-async def server() -> dict[str, Any]:
+async def server() -> Server:
     """Name, version and the protocol's extensions that are served."""
-    return {"name": "headrace", "version": __version__, "extensions": EXTENSIONS}
+    return Server(name="headrace", version=__version__, extensions=EXTENSIONS)
 
 
 @router.get("/health/live", summary="Does the process answer?")
-async def live() -> dict[str, bool]:
+async def live() -> Liveness:
     """As /health/live."""
-    return {"live": True}
+    return Liveness(live=True)
 
 
-@router.get("/health/ready", summary="May traffic be sent here?")
+@router.get(
+    "/health/ready",
+    summary="May traffic be sent here?",
+    response_model=Readiness,
+    responses={503: {"model": Unreadiness, "description": "Not yet, or not any more."}},
+)
 async def ready(request: Request) -> Response:
     """As /health/ready."""
     return readiness(request, {"ready": True, "live": True})
 
 
 @router.get("/models", summary="Which models serve?")
-async def models(request: Request) -> dict[str, list[str]]:
+async def models(request: Request) -> ModelNames:
     """The names of all models that answer now."""
-    return {"models": sorted({model.name for model in repository(request).models()})}
+    return ModelNames(models=sorted({model.name for model in repository(request).models()}))
 
 
-@router.get("/models/{name}", summary="What does a model take and give?")
-@router.get("/models/{name}/versions/{version}", summary="What does a model version take and give?")
+@router.get("/models/{name}", summary="What does a model take and give?", response_model=ModelMetadata)
+@router.get(
+    "/models/{name}/versions/{version}",
+    summary="What does a model version take and give?",
+    response_model=ModelMetadata,
+)
 async def metadata(request: Request, name: str, version: str | None = None) -> Response:
     """The model's versions, inputs and outputs with datatype and shape; -1 is a free axis."""
     model = find_model(request, "v2", name, version)
@@ -55,10 +72,10 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
 
 @router.get("/models/{name}/ready", summary="Does a model answer?")
 @router.get("/models/{name}/versions/{version}/ready", summary="Does a model version answer?")
-async def model_ready(request: Request, name: str, version: str | None = None) -> Response:
+async def model_ready(request: Request, name: str, version: str | None = None) -> ModelReadiness:
     """200 when it does, 503 with the reason when it is known and does not."""
     find_model(request, "v2", name, version)
-    return json_response({"name": name, "ready": True})
+    return ModelReadiness(name=name, ready=True)
 
 
 @router.post("/models/{name}/infer", include_in_schema=False)

@@ -39,9 +39,7 @@ def test_the_document_is_valid_and_has_a_typed_operation_per_model_version_and_p
         *(f"/v2/models/{m}/versions/1/infer" for m in ("leaf", "bare", "words", "scalar")),
         "/v2/models/bare/versions/2/infer",
     }
-    body = document["paths"]["/v1/models/leaf:predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    length = body["properties"]["instances"]["items"]["properties"]["length"]
-    assert length == {
+    assert document["components"]["schemas"]["LeafInstance"]["properties"]["length"] == {
         "type": "number",
         "minimum": 0,
         "maximum": 50,

@@ -26,8 +26,15 @@ MAY_IMPORT = {
         "app.settings",
         "app.web",
     },
-    "app.docs": {"app.openapi", "app.web"},
-    "app.openapi": {"app.repository", "app.manifest", "app.inference", "app.protocols"},
+    "app.docs": {"app.compression", "app.inference", "app.openapi"},
+    "app.openapi": {
+        "app.openapi",
+        "app.web",
+        "app.repository",
+        "app.manifest",
+        "app.inference",
+        "app.protocols",
+    },
     "app.protocols": {
         "app",
         "app.web",

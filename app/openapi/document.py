@@ -1,0 +1,66 @@
+"""The whole document: what is the same for every model, then a section for each model that serves."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from fastapi import FastAPI
+
+from app.inference.model import Model
+from app.openapi import v1, v2
+from app.openapi.card import card
+from app.openapi.fixed import fixed
+from app.openapi.names import Names
+from app.openapi.operation import Call
+from app.openapi.schemas import Components, Schema
+
+KEYS: dict[str, Schema] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def document(app: FastAPI, models: Sequence[Model], *, guarded: bool) -> Schema:
+    """OpenAPI 3.1 for the models, which come by name and version.
+
+    guarded: a key is wanted of every call but health probes.
+    """
+    schema = fixed(app, models[0].name if models else "", guarded)
+    schema["components"]["schemas"] |= v2.SHARED
+    components, ids = Components(schema["components"]["schemas"]), Names()
+    service = _tags(schema)
+    sections = []
+    for name, group in groupby(models, key=lambda model: model.name):
+        newest_first = list(group)[::-1]
+        sections.append({"name": name, "description": card(newest_first[0], [m.version for m in newest_first[::-1]])})
+        schema["paths"] |= _section(newest_first, components, ids, guarded)
+    names = [section["name"] for section in sections]
+    service = [tag for tag in service if tag not in names]
+    schema["tags"] = [*sections, *({"name": tag} for tag in service)]
+    schema["x-tagGroups"] = [{"name": "Models", "tags": names}, {"name": "Service", "tags": service}]
+    if guarded:
+        schema["components"]["securitySchemes"] = KEYS
+        schema["security"] = [{scheme: []} for scheme in KEYS]
+    return schema
+
+
+def _section(versions: Sequence[Model], components: Components, ids: Names, guarded: bool) -> Schema:
+    """The operations of a model: of the version that answers by default, then of every version by its number."""
+    paths: Schema = {}
+    calls = [[*_calls(model, components)] for model in versions]
+    for call in calls[0]:
+        paths |= call.at(versions[0], None, ids, guarded)
+    for model, its_calls in zip(versions, calls, strict=True):
+        for call in its_calls:
+            paths |= call.at(model, model.version, ids, guarded)
+    return paths
+
+
+def _calls(model: Model, components: Components) -> list[Call]:
+    by_rows = [v1.predict(model, components)] if v1.speaks_rows(model.signature) else []
+    return [*by_rows, v2.infer(model, components)]
+
+
+def _tags(schema: Schema) -> list[str]:
+    """Tags of FastAPI's own operations, in order."""
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    return list(dict.fromkeys(tag for operation in operations for tag in operation.get("tags", [])))

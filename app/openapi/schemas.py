@@ -1,0 +1,85 @@
+"""JSON Schemas: the small pieces, and the components that the models' own schemas become."""
+
+from typing import Any
+
+import numpy as np
+
+from app.inference.model import Model
+from app.inference.signature import DTYPES
+from app.openapi.names import Names, pascal
+
+Schema = dict[str, Any]
+
+
+class Components:
+    """components/schemas under construction. Versions of a model share each schema that is equal in all of them."""
+
+    def __init__(self, schemas: dict[str, Schema]) -> None:
+        self.schemas = schemas
+        self._names = Names(schemas)
+        self._first: dict[tuple[str, str, str], str] = {}
+
+    def add(self, model: Model, role: str, schema: Schema, of: str = "") -> Schema:
+        """A reference to the schema, which is named by its model, its role and, in full, what it is the role of."""
+        key = (model.name, role, of)
+        name = self._first.get(key)
+        if name is None or self.schemas[name] != schema:
+            version = f"Version{model.version}" if name else ""
+            wanted = f"{pascal(model.name)}{version}{role}{pascal(of) if of else ''}"
+            name = self._names.claim(wanted, f"{model.name}/{model.version}/{role}/{of}")
+            self.schemas[name] = schema
+            self._first.setdefault(key, name)
+        return ref(name)
+
+
+def ref(name: str, kind: str = "schemas") -> Schema:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def array(items: Schema, **more: Any) -> Schema:
+    """A list of items."""
+    return {"type": "array", "items": items, **more}
+
+
+def obj(properties: Schema, *, required: list[str] | None = None, **more: Any) -> Schema:
+    """An object; every property is required unless `required` names some."""
+    return {
+        "type": "object",
+        "required": list(properties) if required is None else required,
+        "properties": properties,
+        **more,
+    }
+
+
+def nested(items: Schema, shape: tuple[int, ...]) -> Schema:
+    """Lists within lists; -1 is an axis of any length."""
+    for size in reversed(shape):
+        items = array(items, **({"minItems": size, "maxItems": size} if size >= 0 else {}))
+    return items
+
+
+def sent(datatype: str) -> Schema:
+    """One element as a caller may send it."""
+    kind = DTYPES[datatype].kind
+    if kind == "b":
+        return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1}]}
+    if kind == "O":
+        return {"type": "string"}
+    low, high = bounds(datatype)
+    return {"type": "number" if kind == "f" else "integer", "minimum": low, "maximum": high}
+
+
+def received(datatype: str) -> Schema:
+    """One element as the service answers it."""
+    return {"type": {"b": "boolean", "O": "string", "f": "number"}.get(DTYPES[datatype].kind, "integer")}
+
+
+def bounds(datatype: str) -> tuple[float, float]:
+    """The least and the greatest finite number of a datatype."""
+    dtype = DTYPES[datatype]
+    if dtype.kind == "f":
+        high = float(np.finfo(dtype).max)  # type: ignore[type-var]
+        return -high, high
+    limits = np.iinfo(dtype)  # type: ignore[type-var]
+    return int(limits.min), int(limits.max)

@@ -1,0 +1,150 @@
+"""V2 in the document: a model's infer call and its tensors.
+
+JSON Schema cannot say that `data` fills `shape`; a body that breaks this is a 400 all the same.
+"""
+
+from app.inference.model import Model
+from app.inference.signature import TensorSpec
+from app.openapi.names import enum
+from app.openapi.operation import Call
+from app.openapi.schemas import Components, Schema, array, nested, obj, received, ref, sent
+from app.protocols import v2_codec
+
+TENSORS = """Tensors by the [Open Inference Protocol v2](https://github.com/kserve/open-inference-protocol). `data` are
+row by row, flat or nested to the shape, and must fill `shape` exactly. With the header
+`Inference-Header-Content-Length` the body is that many bytes of JSON, and behind them the bytes of the inputs that have
+`binary_data_size` in place of `data`; the answer has the header when an output was asked for in binary."""
+
+LENGTH = "Inference-Header-Content-Length"
+
+LARGEST = 2**64 - 1
+
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
+
+PARAMETER: Schema = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
+"""No lists, objects or nulls."""
+
+
+def parameters(known: Schema) -> Schema:
+    """The protocol's open map, with those keys that mean something here."""
+    return obj(known, required=[], additionalProperties=PARAMETER)
+
+
+SHARED: dict[str, Schema] = {
+    "InferParameters": parameters(
+        {
+            "binary_data_output": {"type": "boolean", "description": "All outputs in binary."},
+            "timeout": {**COUNT, "description": "The caller's own deadline, in microseconds; 0 is the model's."},
+            "priority": {**COUNT, "description": "1 goes first; 0 is the default."},
+        }
+    ),
+    "TensorParameters": parameters({}),
+    "OutputParameters": parameters(
+        {
+            "binary_data": {"type": "boolean", "description": "This output in binary, or not."},
+            "classification": {**COUNT, "description": "So many of the largest values with their places and labels."},
+        }
+    ),
+    "Classification": obj(
+        {
+            "name": {"type": "string"},
+            "datatype": {"const": "BYTES"},
+            "shape": array({"type": "integer", "minimum": 0}),
+            "data": array({"type": "string"}, description="`value:place` or `value:place:label`, the largest first."),
+        },
+        description="An output that was asked for with the parameter `classification`.",
+    ),
+}
+"""Components that all models use; a name ends in no role that a model's own components have."""
+
+
+def infer(model: Model, components: Components) -> Call:
+    """The infer call of a model."""
+    inputs, outputs = model.signature.inputs, model.signature.outputs
+    asked = [components.add(model, "Input", _input(spec), of=spec.name) for spec in inputs]
+    given = [components.add(model, "Output", _output(spec), of=spec.name) for spec in outputs]
+    wanted = obj(
+        {"name": {"type": "string", **enum(spec.name for spec in outputs)}, "parameters": ref("OutputParameters")},
+        required=["name"],
+    )
+    request = obj(
+        {
+            "id": {"type": "string", "description": "Comes back in the answer."},
+            "parameters": ref("InferParameters"),
+            "inputs": array(_one_of(asked), minItems=len(inputs), maxItems=len(inputs)),
+            "outputs": array(
+                components.add(model, "RequestedOutput", wanted),
+                maxItems=len(outputs),
+                description="Which outputs, each once, in which order; none means all.",
+            ),
+        },
+        required=["inputs"],
+    )
+    answer = obj(
+        {
+            "model_name": {"const": model.name},
+            "model_version": {"type": "string"},
+            "id": {"type": "string", "description": "As it was sent."},
+            "outputs": array({"anyOf": [*given, ref("Classification")]}),
+        },
+        required=["model_name", "model_version", "outputs"],
+    )
+    length: Schema = {"description": "Bytes of JSON in front of binary tensors.", "schema": COUNT}
+    binary: Schema = {"type": "string", "format": "binary"}
+    return Call(
+        verb="infer",
+        path="/v2/models/{model}/infer",
+        summary="Infer, by tensors",
+        description=TENSORS,
+        request=components.add(model, "InferRequest", request),
+        answers={
+            "application/json": components.add(model, "InferResponse", answer),
+            "application/octet-stream": binary,
+        },
+        example=v2_codec.example(model.example) if model.example else None,
+        statuses=(400, 404, 413, 415, 429, 500, 501, 503, 504),
+        more={"application/octet-stream": binary},
+        parameters=({"name": LENGTH, "in": "header", "required": False, **length},),
+        headers={LENGTH: length},
+    )
+
+
+def _one_of(tensors: list[Schema]) -> Schema:
+    return tensors[0] if len(tensors) == 1 else {"anyOf": tensors} if tensors else {}
+
+
+def _input(spec: TensorSpec) -> Schema:
+    element = sent(spec.datatype)
+    flat, whole = array(element), nested(element, spec.shape)
+    forms = [whole, flat] if len(spec.shape) != 1 else [flat]
+    data: Schema = forms[0] if len(forms) == 1 else {"anyOf": [flat, whole]}
+    return obj(
+        {
+            "name": {"const": spec.name},
+            "shape": _shape(spec),
+            "datatype": {"const": spec.datatype},
+            "data": {**data, "description": "Row by row, flat or nested to the shape."},
+            "parameters": ref("TensorParameters"),
+        },
+        required=["name", "shape", "datatype", "data"],
+    )
+
+
+def _output(spec: TensorSpec) -> Schema:
+    return obj(
+        {
+            "name": {"const": spec.name},
+            "shape": {**array({"type": "integer", "minimum": 0}), "description": _told(spec)},
+            "datatype": {"const": spec.datatype},
+            "data": array(received(spec.datatype), description="Row by row, flat."),
+        }
+    )
+
+
+def _shape(spec: TensorSpec) -> Schema:
+    axes = len(spec.shape)
+    return array({"type": "integer", "minimum": 0}, minItems=axes, maxItems=axes, description=_told(spec))
+
+
+def _told(spec: TensorSpec) -> str:
+    return f"{list(spec.shape)}; -1 is free."
