@@ -26,6 +26,7 @@ def document(app: FastAPI, models: Sequence[Model], *, guarded: bool) -> Schema:
     """
     schema = fixed(app, models[0].name if models else "", guarded)
     schema["components"]["schemas"] |= v2.SHARED
+    schema["components"]["parameters"] = v2.PARAMETERS
     components, ids = Components(schema["components"]["schemas"]), Names()
     service = _tags(schema)
     sections = []

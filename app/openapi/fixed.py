@@ -46,6 +46,7 @@ def _completed(path: str, method: str, operation: Schema, example: str, guarded:
     named = "{name}" in path
     is_open = bool(OPEN_PATHS.fullmatch(path))
     told = {status: _plain(answer) for status, answer in operation["responses"].items() if status != "422"}
+    told["200"]["description"] = "The answer."
     possible = errors.responses(
         *[404, 503] * named, *[400, 413, 415] * ("requestBody" in operation), *[401] * (guarded and not is_open)
     )
@@ -54,7 +55,7 @@ def _completed(path: str, method: str, operation: Schema, example: str, guarded:
         **operation,
         "operationId": _operation_id(path, method),
         **({"parameters": parameters} if parameters else {}),
-        "responses": {**possible, **told},
+        "responses": dict(sorted((possible | told).items())),
         **({"security": []} if guarded and is_open else {}),
     }
 

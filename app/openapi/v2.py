@@ -10,10 +10,12 @@ from app.openapi.operation import Call
 from app.openapi.schemas import Components, Schema, array, nested, obj, received, ref, sent
 from app.protocols import v2_codec
 
-TENSORS = """Tensors by the [Open Inference Protocol v2](https://github.com/kserve/open-inference-protocol). `data` are
-row by row, flat or nested to the shape, and must fill `shape` exactly. With the header
-`Inference-Header-Content-Length` the body is that many bytes of JSON, and behind them the bytes of the inputs that have
-`binary_data_size` in place of `data`; the answer has the header when an output was asked for in binary."""
+TENSORS = """Tensors by the [Open Inference Protocol v2](https://github.com/kserve/open-inference-protocol): `data` are
+row by row, flat or nested to `shape`, and must fill it exactly."""
+
+BINARY = """Bytes of JSON in front of binary tensors. With this header the body is that JSON, whose inputs have the
+parameter `binary_data_size` in place of `data`, and behind it their bytes: little-endian, row by row, without padding.
+0 is a body of nothing but the only input's bytes. An answer has the header when an output was asked for in binary."""
 
 LENGTH = "Inference-Header-Content-Length"
 
@@ -55,7 +57,12 @@ SHARED: dict[str, Schema] = {
         description="An output that was asked for with the parameter `classification`.",
     ),
 }
-"""Components that all models use; a name ends in no role that a model's own components have."""
+"""Schemas that all models use; a name ends in no role that a model's own components have."""
+
+
+PARAMETERS: dict[str, Schema] = {
+    "JsonLength": {"name": LENGTH, "in": "header", "required": False, "description": BINARY, "schema": COUNT}
+}
 
 
 def infer(model: Model, components: Components) -> Call:
@@ -89,7 +96,6 @@ def infer(model: Model, components: Components) -> Call:
         },
         required=["model_name", "model_version", "outputs"],
     )
-    length: Schema = {"description": "Bytes of JSON in front of binary tensors.", "schema": COUNT}
     binary: Schema = {"type": "string", "format": "binary"}
     return Call(
         verb="infer",
@@ -104,8 +110,8 @@ def infer(model: Model, components: Components) -> Call:
         example=v2_codec.example(model.example) if model.example else None,
         statuses=(400, 404, 413, 415, 429, 500, 501, 503, 504),
         more={"application/octet-stream": binary},
-        parameters=({"name": LENGTH, "in": "header", "required": False, **length},),
-        headers={LENGTH: length},
+        parameters=(ref("JsonLength", "parameters"),),
+        headers={LENGTH: {"description": "Bytes of JSON in front of binary tensors.", "schema": COUNT}},
     )
 
 

@@ -13,7 +13,7 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols.binary import read_tensor, text_of, write_tensor
-from app.protocols.elements import dump, flatten, kind_of, parse, to_array
+from app.protocols.elements import count_of, dump, flatten, kind_of, parse, to_array
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
     [spec] = signature.inputs
     shape = _raw_shape(spec, len(blob), signature.batched)
     if spec.datatype == "BYTES":
+        if count_of(spec.name, shape) != 1:
+            raise InvalidInput(f"a raw request is one text; {spec.name} takes {list(spec.shape)}")
         tensor: Tensor = np.array([text_of(spec.name, 0, blob)], object).reshape(shape)
     else:
         tensor = read_tensor(spec.name, blob, spec.datatype, shape)
