@@ -93,12 +93,14 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
 
 
 def _json_length(request: Request) -> int | None:
-    """Bytes of JSON in front of binary tensors, None without the header. Raises InvalidInput."""
+    """Bytes of JSON in front of binary tensors, 0 for a raw request, None without the header. Raises InvalidInput."""
     sent = request.headers.get(HEADER_LENGTH)
     if sent is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", sent):
         raise InvalidInput(f"{HEADER_LENGTH}: {sent!r}, wanted a number of bytes")
+    if int(sent) == 0 and request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+        raise InvalidInput(f"{HEADER_LENGTH}: 0 says that the body has no JSON, Content-Type that it is JSON")
     return int(sent)
 
 

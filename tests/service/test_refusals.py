@@ -163,3 +163,11 @@ def test_a_body_in_a_form_that_is_not_read_is_told(
 def test_a_header_length_that_is_not_the_jsons_is_refused(client: httpx.Client, length: str) -> None:
     answer = client.post(INFER, content=v2(), headers={"inference-header-content-length": length})
     assert answer.status_code == 400
+
+
+def test_a_raw_body_that_calls_itself_json_is_refused(client: httpx.Client) -> None:
+    headers = {"inference-header-content-length": "0", "content-type": "application/json; charset=utf-8"}
+    answer = client.post(INFER, content=bytes(12), headers=headers)
+    assert answer.status_code == 400
+    assert "0 says that the body has no JSON" in answer.json()["error"]
+    assert client.post(INFER, content=bytes(12), headers={"inference-header-content-length": "0"}).status_code == 200
