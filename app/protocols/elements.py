@@ -117,7 +117,7 @@ def nested_shape(where: str, data: Any) -> tuple[int, ...]:
 def to_array(where: str, values: list[Any], datatype: str) -> Tensor:
     """JSON elements as a flat array of the datatype, nothing lost on the way.
 
-    2.0 may stand for an integer and 0 or 1 for a boolean. A fraction, a value out of range or one of another type
+    2.0 may stand for an integer, and 0 or 1, or 1.0, for a boolean. A fraction, a value out of range or one of another type
     raises InvalidInput that says which element.
     """
     dtype = DTYPES[datatype]
@@ -138,7 +138,7 @@ def to_array(where: str, values: list[Any], datatype: str) -> Tensor:
 def _allowed(datatype: str) -> set[type]:
     if datatype == "BYTES":
         return {str}
-    return {bool, int} if datatype == "BOOL" else {int, float}
+    return {bool, int, float} if datatype == "BOOL" else {int, float}
 
 
 def _floats(where: str, values: list[Any], datatype: str) -> Tensor:

@@ -16,6 +16,10 @@ from app.protocols.binary import read_tensor, text_of, write_tensor
 from app.protocols.elements import count_of, dump, flatten, kind_of, parse, to_array
 
 
+MOST = 2**64 - 1
+"""The largest integer that the protocol knows."""
+
+
 @dataclass(frozen=True)
 class WantedOutput:
     """How one output is to be sent.
@@ -140,9 +144,10 @@ def _datatype_and_shape(name: str, entry: dict[str, Any]) -> tuple[str, list[int
     datatype, shape = entry.get("datatype"), entry.get("shape")
     if not isinstance(datatype, str) or datatype not in DTYPES:
         raise InvalidInput(f"{name}: datatype {datatype!r}, wanted one of {', '.join(DTYPES)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+    sizes = list(map(_count, shape)) if isinstance(shape, list) else [None]
+    if None in sizes:
         raise InvalidInput(f"{name}: shape {shape!r}, wanted a list of integers that are 0 or more")
-    return datatype, shape
+    return datatype, [size for size in sizes if size is not None]
 
 
 def _wanted_outputs(
@@ -150,7 +155,7 @@ def _wanted_outputs(
 ) -> tuple[WantedOutput, ...]:
     binary = _flag(parameters, "binary_data_output", False)
     known = [spec.name for spec in signature.outputs]
-    if not request.get("outputs"):
+    if request.get("outputs") in (None, []):
         return tuple(WantedOutput(name, binary) for name in known)
     wanted: dict[str, WantedOutput] = {}
     for place, entry in enumerate(_objects(request, "outputs")):
@@ -191,9 +196,17 @@ def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
 def _whole(parameters: dict[str, Any], key: str) -> int:
     """A parameter that counts something; 0 if it is absent."""
     value = parameters.get(key, 0)
-    if type(value) is not int or value < 0:
-        raise InvalidInput(f"parameter {key}: {value!r}, wanted an integer from 0")
-    return value
+    count = _count(value)
+    if count is None:
+        raise InvalidInput(f"parameter {key}: {value!r}, wanted an integer from 0 to {MOST}")
+    return count
+
+
+def _count(value: Any) -> int | None:
+    """An integer from 0 to MOST, or 2.0 for 2, as JSON does not tell them apart; None for anything else."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MOST else None
 
 
 def _flag(parameters: dict[str, Any], key: str, default: bool) -> bool:

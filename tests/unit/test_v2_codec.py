@@ -75,6 +75,11 @@ def test_an_empty_list_of_outputs_asks_for_all() -> None:
         ({"inputs": [X], "parameters": {"a": []}}, "the request: parameter a is a list, wanted a string"),
         ({"inputs": [X], "parameters": {"timeout": "1"}}, "parameter timeout: '1', wanted an integer from 0"),
         ({"inputs": [X], "parameters": {"timeout": -1}}, "parameter timeout: -1, wanted an integer from 0"),
+        ({"inputs": [X], "parameters": {"timeout": 0.5}}, "parameter timeout: 0.5, wanted an integer from 0"),
+        ({"inputs": [X], "parameters": {"priority": 1e30}}, "parameter priority: 1e[+]30, wanted an integer from 0"),
+        ({"inputs": [{**X, "shape": [1.5, 2]}]}, r"x: shape \[1.5, 2\], wanted a list of integers"),
+        ({"inputs": [X], "outputs": {}}, "outputs: an object, wanted a list of objects"),
+        ({"inputs": [X], "outputs": False}, "outputs: false, wanted a list of objects"),
         ({"inputs": [X], "id": 3}, "id: a number, wanted a string"),
         ({"inputs": [X], "outputs": [{"name": "z"}]}, r"outputs\[0\]: 'z', wanted one of y, n, each once"),
         ({"inputs": [X], "outputs": [{"name": "y"}, {"name": "y"}]}, r"outputs\[1\]: 'y', wanted"),
@@ -218,3 +223,14 @@ def test_a_raw_request_is_refused_where_one_text_does_not_fill_the_input(dims: t
     signature = Signature((TensorSpec("x", "BYTES", dims),), SIGNATURE.outputs, batched=dims[0] == "batch")
     with pytest.raises(InvalidInput, match="a raw request is one text; x takes"):
         v2_codec.decode(b"text", 0, signature)
+
+
+def test_a_whole_number_is_an_integer_however_it_is_written_and_null_is_an_option_not_used() -> None:
+    asked = decode(
+        id=None,
+        parameters={"timeout": 2e6, "priority": 1.0},
+        inputs=[{**X, "shape": [1.0, 2], "parameters": None}],
+        outputs=None,
+    )
+    assert (asked.timeout_s, asked.priority, asked.tensors["x"].shape) == (2, 1, (1, 2))
+    assert [wanted.name for wanted in asked.outputs] == ["y", "n"]
