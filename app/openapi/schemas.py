@@ -52,6 +52,11 @@ def obj(properties: Schema, *, required: list[str] | None = None, **more: Any) -
     }
 
 
+def optional(schema: Schema) -> Schema:
+    """The schema or null, which many clients send for what they leave out."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def nested(items: Schema, shape: tuple[int, ...]) -> Schema:
     """Lists within lists; -1 is an axis of any length."""
     for size in reversed(shape):
@@ -66,8 +71,7 @@ def sent(datatype: str) -> Schema:
         return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1}]}
     if kind == "O":
         return {"type": "string"}
-    low, high = bounds(datatype)
-    return {"type": "number" if kind == "f" else "integer", "minimum": low, "maximum": high}
+    return {"type": "number" if kind == "f" else "integer", **least(datatype), **greatest(datatype)}
 
 
 def received(datatype: str) -> Schema:
@@ -75,11 +79,21 @@ def received(datatype: str) -> Schema:
     return {"type": {"b": "boolean", "O": "string", "f": "number"}.get(DTYPES[datatype].kind, "integer")}
 
 
-def bounds(datatype: str) -> tuple[float, float]:
-    """The least and the greatest finite number of a datatype."""
-    dtype = DTYPES[datatype]
-    if dtype.kind == "f":
-        high = float(np.finfo(dtype).max)  # type: ignore[type-var]
-        return -high, high
-    limits = np.iinfo(dtype)  # type: ignore[type-var]
-    return int(limits.min), int(limits.max)
+def least(datatype: str) -> Schema:
+    """The lower bound of a datatype's numbers."""
+    if DTYPES[datatype].kind == "f":
+        return {"exclusiveMinimum": -_overflow(datatype)} if datatype != "FP64" else {}
+    return {"minimum": int(np.iinfo(DTYPES[datatype]).min)}  # type: ignore[type-var]
+
+
+def greatest(datatype: str) -> Schema:
+    """The upper bound of a datatype's numbers."""
+    if DTYPES[datatype].kind == "f":
+        return {"exclusiveMaximum": _overflow(datatype)} if datatype != "FP64" else {}
+    return {"maximum": int(np.iinfo(DTYPES[datatype]).max)}  # type: ignore[type-var]
+
+
+def _overflow(datatype: str) -> float:
+    """The least number that is rounded to infinity: half a step above the greatest finite one."""
+    limits = np.finfo(DTYPES[datatype])  # type: ignore[type-var]
+    return float(limits.max) + 2.0 ** (limits.maxexp - limits.nmant - 2)

@@ -7,7 +7,7 @@ from app.inference.signature import DTYPES, Signature, TensorSpec
 from app.manifest import Feature, Manifest, OutputTensor
 from app.openapi.names import enum
 from app.openapi.operation import Call
-from app.openapi.schemas import Components, Schema, array, bounds, nested, obj, received, sent
+from app.openapi.schemas import Components, Schema, array, greatest, least, nested, obj, received, sent
 from app.protocols import v1_codec
 
 ROWS = """Row by row: `{"instances": [...]}` to `{"predictions": [...]}`, one prediction for each instance, in order.
@@ -59,9 +59,8 @@ def _feature(feature: Feature, datatype: str) -> Schema:
     kinds = {"number": "number", "integer": "integer", "category": "string", "text": "string"}
     schema: Schema = {"type": kinds[feature.kind]}
     if feature.kind in ("number", "integer") and DTYPES[datatype].kind in "iuf":
-        low, high = bounds(datatype)
-        schema["minimum"] = low if feature.minimum is None else feature.minimum
-        schema["maximum"] = high if feature.maximum is None else feature.maximum
+        schema |= least(datatype) if feature.minimum is None else {"minimum": feature.minimum}
+        schema |= greatest(datatype) if feature.maximum is None else {"maximum": feature.maximum}
         if DTYPES[datatype].kind != "f":
             schema["type"] = "integer"
     if feature.categories:

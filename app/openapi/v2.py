@@ -7,7 +7,7 @@ from app.inference.model import Model
 from app.inference.signature import TensorSpec
 from app.openapi.names import enum
 from app.openapi.operation import Call
-from app.openapi.schemas import Components, Schema, array, nested, obj, received, ref, sent
+from app.openapi.schemas import Components, Schema, array, nested, obj, optional, received, ref, sent
 from app.protocols import v2_codec
 
 TENSORS = """Tensors by the [Open Inference Protocol v2](https://github.com/kserve/open-inference-protocol): `data` are
@@ -71,19 +71,21 @@ def infer(model: Model, components: Components) -> Call:
     asked = [components.add(model, "Input", _input(spec), of=spec.name) for spec in inputs]
     given = [components.add(model, "Output", _output(spec), of=spec.name) for spec in outputs]
     wanted = obj(
-        {"name": {"type": "string", **enum(spec.name for spec in outputs)}, "parameters": ref("OutputParameters")},
+        {
+            "name": {"type": "string", **enum(spec.name for spec in outputs)},
+            "parameters": optional(ref("OutputParameters")),
+        },
         required=["name"],
     )
     request = obj(
         {
-            "id": {"type": "string", "description": "Comes back in the answer."},
-            "parameters": ref("InferParameters"),
+            "id": {"type": ["string", "null"], "description": "Comes back in the answer."},
+            "parameters": optional(ref("InferParameters")),
             "inputs": array(_one_of(asked), minItems=len(inputs), maxItems=len(inputs)),
-            "outputs": array(
-                components.add(model, "RequestedOutput", wanted),
-                maxItems=len(outputs),
-                description="Which outputs, each once, in which order; none means all.",
-            ),
+            "outputs": {
+                **optional(array(components.add(model, "RequestedOutput", wanted), maxItems=len(outputs))),
+                "description": "Which outputs, each once, in which order; none means all.",
+            },
         },
         required=["inputs"],
     )
@@ -130,7 +132,7 @@ def _input(spec: TensorSpec) -> Schema:
             "shape": _shape(spec),
             "datatype": {"const": spec.datatype},
             "data": {**data, "description": "Row by row, flat or nested to the shape."},
-            "parameters": ref("TensorParameters"),
+            "parameters": optional(ref("TensorParameters")),
         },
         required=["name", "shape", "datatype", "data"],
     )

@@ -117,7 +117,7 @@ def nested_shape(where: str, data: Any) -> tuple[int, ...]:
 def to_array(where: str, values: list[Any], datatype: str) -> Tensor:
     """JSON elements as a flat array of the datatype, nothing lost on the way.
 
-    2.0 may stand for an integer, and 0 or 1, or 1.0, for a boolean. A fraction, a value out of range or one of another type
+    2.0 may stand for an integer, and 0 or 1.0 for a boolean. A fraction, a value out of range or one of another type
     raises InvalidInput that says which element.
     """
     dtype = DTYPES[datatype]

@@ -15,7 +15,6 @@ from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSp
 from app.protocols.binary import read_tensor, text_of, write_tensor
 from app.protocols.elements import count_of, dump, flatten, kind_of, parse, to_array
 
-
 MOST = 2**64 - 1
 """The largest integer that the protocol knows."""
 
