@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.errors import OutsideDomain, Violation
-from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
+from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec, datatype_of
 from app.manifest import Feature, InputTensor
 
 MOST_VIOLATIONS = 10
@@ -43,7 +43,10 @@ class Domain:
         feature = self.features[place[1] if len(self.features) > 1 else 0]
         value = values[place]
         shown = "NaN" if np.isnan(value) else f"{value:g}"
-        return Violation(self.tensor, place, feature.name, f"{shown}, wanted {feature.wanted}")
+        wanted = feature.wanted
+        if feature.kind == "integer" and values.dtype.kind == "f" and abs(value) > exact_integers(values.dtype):
+            wanted = f"{wanted}, of those that {datatype_of(values)} holds exactly"
+        return Violation(self.tensor, place, feature.name, f"{shown}, wanted {wanted}")
 
 
 def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple[Domain, ...]:
@@ -53,8 +56,8 @@ def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple
         Domain(
             tensor=one.tensor,
             features=one.features,
-            lower=_bounds([_lower(feature) for feature in one.features], dtypes[one.tensor]),
-            upper=_bounds([_upper(feature) for feature in one.features], dtypes[one.tensor]),
+            lower=_bounds([_lower(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
+            upper=_bounds([_upper(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
             whole=_columns([feature.kind in ("integer", "category") for feature in one.features]),
         )
         for one in inputs
@@ -62,16 +65,25 @@ def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple
     )
 
 
-def _lower(feature: Feature) -> float:
+def exact_integers(dtype: np.dtype[np.generic]) -> int:
+    """Up to here, either side of 0, a type of floats holds every integer; the next one may stand for its neighbour."""
+    return int(2 ** (np.finfo(dtype).nmant + 1) - 1)  # type: ignore[type-var]
+
+
+def _open(feature: Feature, dtype: np.dtype[np.generic]) -> float:
+    return exact_integers(dtype) if feature.kind == "integer" and dtype.kind == "f" else np.inf
+
+
+def _lower(feature: Feature, dtype: np.dtype[np.generic]) -> float:
     if feature.kind == "category":
         return 0
-    return -np.inf if feature.minimum is None else feature.minimum
+    return -_open(feature, dtype) if feature.minimum is None else feature.minimum
 
 
-def _upper(feature: Feature) -> float:
+def _upper(feature: Feature, dtype: np.dtype[np.generic]) -> float:
     if feature.kind == "category":
         return len(feature.categories) - 1
-    return np.inf if feature.maximum is None else feature.maximum
+    return _open(feature, dtype) if feature.maximum is None else feature.maximum
 
 
 def _bounds(values: Sequence[float], dtype: np.dtype[np.generic]) -> NDArray[np.floating]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from app.inference.domain import exact_integers
 from app.inference.model import Model
 from app.inference.signature import DTYPES
 from app.openapi.names import Names, pascal
@@ -79,18 +80,24 @@ def received(datatype: str) -> Schema:
     return {"type": {"b": "boolean", "O": "string", "f": "number"}.get(DTYPES[datatype].kind, "integer")}
 
 
-def least(datatype: str) -> Schema:
-    """The lower bound of a datatype's numbers."""
-    if DTYPES[datatype].kind == "f":
-        return {"exclusiveMinimum": -_overflow(datatype)} if datatype != "FP64" else {}
-    return {"minimum": int(np.iinfo(DTYPES[datatype]).min)}  # type: ignore[type-var]
+def least(datatype: str, exact: bool = False) -> Schema:
+    """The lower bound of a datatype's numbers, or of the integers that it holds exactly."""
+    dtype = DTYPES[datatype]
+    if dtype.kind != "f":
+        return {"minimum": int(np.iinfo(dtype).min)}  # type: ignore[type-var]
+    if exact:
+        return {"minimum": -exact_integers(dtype)}
+    return {"exclusiveMinimum": -_overflow(datatype)} if datatype != "FP64" else {}
 
 
-def greatest(datatype: str) -> Schema:
-    """The upper bound of a datatype's numbers."""
-    if DTYPES[datatype].kind == "f":
-        return {"exclusiveMaximum": _overflow(datatype)} if datatype != "FP64" else {}
-    return {"maximum": int(np.iinfo(DTYPES[datatype]).max)}  # type: ignore[type-var]
+def greatest(datatype: str, exact: bool = False) -> Schema:
+    """The upper bound of a datatype's numbers, or of the integers that it holds exactly."""
+    dtype = DTYPES[datatype]
+    if dtype.kind != "f":
+        return {"maximum": int(np.iinfo(dtype).max)}  # type: ignore[type-var]
+    if exact:
+        return {"maximum": exact_integers(dtype)}
+    return {"exclusiveMaximum": _overflow(datatype)} if datatype != "FP64" else {}
 
 
 def _overflow(datatype: str) -> float:

@@ -59,10 +59,11 @@ def _feature(feature: Feature, datatype: str) -> Schema:
     kinds = {"number": "number", "integer": "integer", "category": "string", "text": "string"}
     schema: Schema = {"type": kinds[feature.kind]}
     if feature.kind in ("number", "integer") and DTYPES[datatype].kind in "iuf":
-        schema |= least(datatype) if feature.minimum is None else {"minimum": feature.minimum}
-        schema |= greatest(datatype) if feature.maximum is None else {"maximum": feature.maximum}
         if DTYPES[datatype].kind != "f":
             schema["type"] = "integer"
+        exact = schema["type"] == "integer"
+        schema |= least(datatype, exact) if feature.minimum is None else {"minimum": feature.minimum}
+        schema |= greatest(datatype, exact) if feature.maximum is None else {"maximum": feature.maximum}
     if feature.categories:
         schema |= enum(feature.categories)
     unit = f" [{feature.unit}]" if feature.unit else ""

@@ -79,6 +79,8 @@ PREDICT, INFER = "/v1/models/leaf:predict", "/v2/models/leaf/infer"
         (INFER, b'{"id": "\\ud800", "inputs": NaN}', 400, "surrogates not allowed"),
         (INFER, v2(data=[1, 2, 2.5]), 400, "x[0, 2] (height): 2.5, wanted an integer"),
         (INFER, v2(data=[1, float("inf"), 2]), 400, "x[0, 1] (width): inf, wanted 0 mm or more"),
+        (INFER, v2(data=[1, 2, 2**24]), 400, "1.67772e+07, wanted an integer, of those that FP32 holds exactly"),
+        (PREDICT, v1({**ROW, "height": -(2**24)}), 400, "height: -1.67772e+07, wanted an integer, of those that FP32"),
         (INFER + "/", v2(), 404, "no such path: /v2/models/leaf/infer/"),
         ("/nowhere", b"", 404, "no such path: /nowhere"),
         ("/health/live", b"", 405, "method POST is not allowed on /health/live"),
