@@ -233,3 +233,10 @@ def test_a_whole_number_is_an_integer_however_it_is_written_and_null_is_an_optio
     )
     assert (asked.timeout_s, asked.priority, asked.tensors["x"].shape) == (2, 1, (1, 2))
     assert [wanted.name for wanted in asked.outputs] == ["y", "n"]
+
+
+@pytest.mark.parametrize("datatype", ["BYTES", "FP32"])
+def test_a_raw_request_without_a_body_is_told_so(datatype: str) -> None:
+    signature = Signature((TensorSpec("x", datatype, ("batch", None)),), SIGNATURE.outputs, batched=True)
+    with pytest.raises(InvalidInput, match="the body has none"):
+        v2_codec.decode(b"", 0, signature)
