@@ -37,7 +37,8 @@ def document(app: FastAPI, models: Sequence[Model], *, guarded: bool) -> Schema:
     names = [section["name"] for section in sections]
     service = [tag for tag in service if tag not in names]
     schema["tags"] = [*sections, *({"name": tag} for tag in service)]
-    schema["x-tagGroups"] = [{"name": "Models", "tags": names}, {"name": "Service", "tags": service}]
+    groups = {"Models": names, "Service": service}
+    schema["x-tagGroups"] = [{"name": group, "tags": tags} for group, tags in groups.items() if tags]
     if guarded:
         schema["components"]["securitySchemes"] = KEYS
         schema["security"] = [{scheme: []} for scheme in KEYS]
