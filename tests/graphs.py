@@ -69,6 +69,28 @@ def identity(datatype: str, shape: Shape = ("batch", 2)) -> bytes:
     return graph([node], [value("x", shape, datatype)], [value("y", shape, datatype)])
 
 
+def identities(datatypes: Sequence[str]) -> bytes:
+    """For each datatype an input `x_int8` and an equal output `y_int8`, a row of two."""
+    names = [datatype.lower() for datatype in datatypes]
+    nodes = [helper.make_node("Identity", [f"x_{name}"], [f"y_{name}"]) for name in names]
+    inputs = [value(f"x_{name}", ("batch", 2), name.upper()) for name in names]
+    outputs = [value(f"y_{name}", ("batch", 2), name.upper()) for name in names]
+    return graph(nodes, inputs, outputs)
+
+
+def softmax(columns: int) -> bytes:
+    """y = softmax(x), a row of as many numbers as there are columns."""
+    node = helper.make_node("Softmax", ["x"], ["y"], axis=1)
+    return graph([node], [value("x", ("batch", columns))], [value("y", ("batch", columns))])
+
+
+def mean(shape: Shape) -> bytes:
+    """y = the mean of each row's block of numbers."""
+    axes = np.arange(1, len(shape) + 1, dtype=np.int64)
+    node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
+    return graph([node], [value("x", ("batch", *shape))], [value("y", ("batch",))], {"axes": axes})
+
+
 def softmax_over_rows() -> bytes:
     """Looks batchable; every row depends on all others."""
     node = helper.make_node("Softmax", ["x"], ["y"], axis=0)

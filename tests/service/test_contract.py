@@ -1,0 +1,73 @@
+"""schemathesis calls the service with what /openapi.json allows and with what it forbids; all its checks hold.
+
+`schemathesis.toml` has what the document cannot say.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import graphs
+from tests.manifests import HEIGHT, LENGTH, WIDTH, manifest
+from tests.serving import serving
+
+ROOT = Path(__file__).parents[2]
+KEY = "sesame"
+TWINS = r"(leaf|picture|all|scalar|free)/versions/1"
+"""The same models, graphs and schemas once more."""
+SOME = r"leaf[:/]|\{name\}|^/v2$|health|metrics"
+COLOUR = {"name": "colour", "kind": "category", "categories": ["green", "red"], "example": "red"}
+GREY = {"name": "image", "shape": [8, 8], "minimum": 0, "maximum": 16, "example": np.ones((8, 8)).tolist()}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With manifests and without, of every datatype, batched and not, one and several of everything."""
+    folder = tmp_path_factory.mktemp("models")
+    leaf = manifest(
+        inputs=[{"tensor": "x", "features": [LENGTH, WIDTH, HEIGHT, COLOUR]}],
+        outputs=[{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm", "ash", "Oak"]}],
+        golden={"inputs": {"x": [[1, 1, 1, 1]]}, "outputs": {"y": [[0.25] * 4]}, "tolerance": 1e-6},
+    )
+    picture = manifest(
+        inputs=[{"tensor": "x", "features": [GREY]}],
+        outputs=[{"tensor": "y", "kind": "value", "name": "ink", "unit": "g"}],
+        golden={"inputs": {"x": [GREY["example"]]}, "outputs": {"y": [1]}, "tolerance": 1e-6},
+    )
+    for name, graph, described in (("leaf", graphs.softmax(4), leaf), ("picture", graphs.mean((8, 8)), picture)):
+        place = graphs.add_to_repository(folder, name, graph)
+        (place / "manifest.json").write_text(described.model_dump_json())
+    graphs.add_to_repository(folder, "all", graphs.identities(["BOOL", "UINT8", "INT64", "FP16", "FP64"]))
+    graphs.add_to_repository(folder, "plain", graphs.identity("FP32"), config="versions: all")
+    graphs.add_to_repository(folder, "plain", graphs.identity("BYTES", ("batch", 3)), version=2)
+    graphs.add_to_repository(folder, "scalar", graphs.identity("FP32", ()))
+    graphs.add_to_repository(folder, "free", graphs.identity("INT64", ("batch", "n")))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("key", "flags"),
+    [
+        ("", ("--max-examples", "10", "--exclude-path-regex", TWINS)),
+        (KEY, ("--max-examples", "4", "--include-path-regex", SOME, "--header", f"Authorization: Bearer {KEY}")),
+    ],
+    ids=["open", "with a key"],
+)
+def test_the_service_does_what_its_document_says_and_refuses_the_rest(
+    models: Path, tmp_path: Path, key: str, flags: tuple[str, ...]
+) -> None:
+    with serving(models, api_key=key, log_requests=False) as client:
+        command = [
+            *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "schemathesis.toml")),
+            *("run", f"{client.base_url}/openapi.json", "--checks", "all", "--seed", "1", "--no-color"),
+            *("--generation-deterministic", *flags),
+        ]
+        tried = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    generated = re.search(r"(\d+) generated", tried.stdout)
+    assert generated, tried.stdout
+    assert int(generated[1]) > 500
