@@ -5,6 +5,7 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
@@ -22,6 +23,8 @@ POLICY = (
     "connect-src 'self'; font-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing from anywhere else; both viewers write style attributes, and Redoc's search runs in a worker of its own."""
+
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,9 +55,16 @@ def _has(if_none_match: str, tag: str) -> bool:
 
 
 def _written(app: FastAPI, models: list[Model], generation: int, guarded: bool) -> Document:
-    body = orjson.dumps(document(app, models, guarded=guarded), option=orjson.OPT_SERIALIZE_NUMPY)
+    schema = document(app, models, guarded=guarded)
+    components = {kind: _in_pieces(named) for kind, named in schema["components"].items()}
+    body = orjson.dumps({**schema, "paths": _in_pieces(schema["paths"]), "components": components})
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
     return Document(generation, body, gzip.compress(body, mtime=0), tag)
+
+
+def _in_pieces(values: dict[str, Any]) -> dict[str, orjson.Fragment]:
+    """Each value as JSON of its own: to write megabytes in one go would keep the event loop's thread waiting."""
+    return {name: orjson.Fragment(orjson.dumps(value, option=OPTIONS)) for name, value in values.items()}
 
 
 class Documents:
