@@ -48,6 +48,10 @@ class Unauthorized(ServingError):
     """No API key, or one that is not known."""
 
 
+class Forbidden(ServingError):
+    """What the service, or the caller's key, does not allow."""
+
+
 class ModelNotFound(ServingError):
     """No model, or no version, of that name."""
 

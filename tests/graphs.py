@@ -56,6 +56,25 @@ def times(factor: float) -> bytes:
     return graph([node], [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
 
 
+def scaled() -> bytes:
+    """y = factor x, a row of two numbers; the factor is 2 unless a caller gives another."""
+    node = helper.make_node("Mul", ["x", "factor"], ["y"])
+    row = ("batch", 2)
+    constants = {"factor": np.array([2], np.float32)}
+    return graph([node], [value("x", row), value("factor", (1,))], [value("y", row)], constants)
+
+
+def constant() -> bytes:
+    """y = 1.5, 2.5 without any input."""
+    node = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.array([1.5, 2.5], np.float32)))
+    return graph([node], [], [value("y", (2,))])
+
+
+def logarithm() -> bytes:
+    """y = log x: NaN below 0, -infinity at 0."""
+    return graph([helper.make_node("Log", ["x"], ["y"])], [value("x", ("batch", 3))], [value("y", ("batch", 3))])
+
+
 def add() -> bytes:
     """total = a + b, and their difference."""
     nodes = [helper.make_node("Add", ["a", "b"], ["total"]), helper.make_node("Sub", ["a", "b"], ["difference"])]

@@ -1,8 +1,11 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -53,7 +56,7 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
     finding = probe(session, golden)
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
-    signature = Signature(session.inputs, session.outputs, batched)
+    signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
     return Opened(session, signature, manifest, reason, finding.example, taken)
 
 
@@ -69,7 +72,8 @@ class Model:
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
         limits = _limits(config, self.signature.batched, self.share.instances)
-        self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
+        self._metrics = ModelMetrics(metrics, name, version)
+        self._scheduler = Scheduler(opened.session.run, limits, self._metrics, name)
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.
@@ -85,7 +89,23 @@ class Model:
             check_domains(self._domains, tensors)
         else:
             await asyncio.to_thread(check_domains, self._domains, tensors)
-        return await self._scheduler.submit(tensors, rows, deadline_s, priority)
+        alone = self.signature.runs_alone(tensors)
+        return await self._scheduler.submit(tensors, rows, deadline_s, priority, alone=alone)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Around the decoding, the run and the encoding of one request: counts it and its time."""
+        started, succeeded = perf_counter(), False
+        try:
+            yield
+            succeeded = True
+        finally:
+            self._metrics.request(perf_counter() - started, succeeded)
+
+    async def drained(self) -> None:
+        """Once all that was accepted is answered. Later requests are still answered, as long as somebody holds on to
+        this version; then its session goes."""
+        await self._scheduler.drained()
 
     async def close(self) -> None:
         """Answer what was accepted, then let go of the session."""

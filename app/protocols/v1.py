@@ -54,11 +54,12 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
 
 
 async def _predict(model: Model, body: bytes) -> bytes:
-    asked = await decoded(body, lambda: v1_codec.decode(body, model.signature, model.manifest))
-    try:
-        outputs = await model.infer(asked.tensors)
-    except OutsideDomain as error:
-        if model.manifest is None:
-            raise
-        raise v1_codec.outside(error.violations, model.manifest) from error
-    return await encoded(outputs, lambda: v1_codec.encode(outputs, asked, model.manifest))
+    with model.request():
+        asked = await decoded(body, lambda: v1_codec.decode(body, model.signature, model.manifest))
+        try:
+            outputs = await model.infer(asked.tensors)
+        except OutsideDomain as error:
+            if model.manifest is None:
+                raise
+            raise v1_codec.outside(error.violations, model.manifest) from error
+        return await encoded(outputs, lambda: v1_codec.encode(outputs, asked, model.manifest))

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 MAY_IMPORT = {
     "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
-    "app.check": {"app.repository", "app.inference", "app.errors"},
+    "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
     "app.workers": {"app", "app.main", "app.logs", "app.settings"},
     "app.main": {
         "app",
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "app.protocols": {
         "app",
         "app.web",
+        "app.layout",
         "app.repository",
         "app.inference",
         "app.manifest",
@@ -40,7 +41,8 @@ MAY_IMPORT = {
     },
     "app.web": {"app.compression", "app.repository", "app.inference", "app.metrics", "app.errors"},
     "app.compression": {"app.errors"},
-    "app.repository": {"app.inference", "app.manifest", "app.metrics", "app.errors"},
+    "app.repository": {"app.layout", "app.inference", "app.manifest", "app.metrics", "app.errors"},
+    "app.layout": {"app.inference", "app.manifest", "app.errors"},
     "app.inference": {"app.manifest", "app.metrics", "app.errors", "app.inference"},
     "app.manifest": {"app.errors"},
     "app.settings": set[str](),
