@@ -30,7 +30,8 @@ class Version:
     """One version of a model: it is loading until it has either a `model` or a `reason` why there is none.
 
     reason:  beside a model, why its newer files do not serve.
-    awaited: readiness waits for it; so it does for what is there at the start, and not for what is loaded later.
+    awaited: readiness waits for it: so it does for what is there at the start, and not for what comes to a service
+             that is ready.
     """
 
     name: str

@@ -64,12 +64,15 @@ class Repository:
         async with self._change_of(name):
             entry = await asyncio.to_thread(find_entry, self._folder, name, config)
             before = self._entries.get(name, Entry(name, False, {}))
-            if entry.reason:
-                self._entries[name] = before if before.serving else entry
-                raise ModelLoadFailed(f"model {name}: {entry.reason}")
+            old, awaited = before.serving, name in self.waiting()
             for version in entry.versions.values():
-                version.awaited = False
-            old = before.serving
+                version.awaited = awaited
+            if entry.reason:
+                entry.required = awaited
+                for version in old:
+                    version.reason = entry.reason
+                self._entries[name] = before if old else entry
+                raise ModelLoadFailed(f"model {name}: {entry.reason}")
             self._show(before if old else entry, entry.versions | {version.number: version for version in old})
             await self._open(entry.versions.values())
             failed = {n: version.reason for n, version in entry.versions.items() if version.model is None}

@@ -100,6 +100,22 @@ def test_a_broken_config_leaves_the_old_version_and_its_labels(client: httpx.Cli
         "model m: config.yaml labels versions [7]; it serves [1]",
     )
     assert answer(client) == ("1", 3)
+    assert index(client) == {("m", "1"): ("READY", "config.yaml labels versions [7]; it serves [1]")}
+    assert client.get("/health/ready").status_code == 200
+    (models / "m/config.yaml").unlink()
+    assert client.post(LOAD.format("m")).status_code == 200
+    assert index(client) == {("m", "1"): ("READY", "")}
+
+
+def test_a_required_model_that_never_served_is_waited_for_until_it_does(tmp_path: Path) -> None:
+    place = graphs.add_to_repository(tmp_path, "m", b"garbage")
+    with serving(tmp_path, until="/health/live", repository_control=True) as client:
+        assert client.post(LOAD.format("m")).status_code == 400
+        assert client.get("/health/ready").status_code == 503
+        (place / "model.onnx").write_bytes(graphs.times(2))
+        assert client.post(LOAD.format("m")).status_code == 200
+        assert client.get("/health/ready").status_code == 200
+        assert answer(client) == ("1", 6)
 
 
 def test_labels_move_with_a_load(client: httpx.Client, models: Path) -> None:
@@ -131,6 +147,16 @@ def test_a_new_model_that_is_broken_does_not_take_the_service_out_of_traffic(
     graphs.add_to_repository(models, "new", b"garbage")
     assert client.post(LOAD.format("new")).status_code == 400
     assert ask(client, "/v2/models/new").status_code == 503
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_a_new_model_with_a_broken_config_does_not_either(client: httpx.Client, models: Path) -> None:
+    graphs.add_to_repository(models, "new", graphs.times(7), config="batches: 3")
+    refused = client.post(LOAD.format("new"))
+    assert (refused.status_code, refused.json()["error"].partition(";")[0]) == (
+        400,
+        "model new: config.yaml: unknown key batches",
+    )
     assert client.get("/health/ready").status_code == 200
 
 
