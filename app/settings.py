@@ -4,9 +4,9 @@ What depends on one model stands in its config.yaml instead.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         Literal["token", "string", "null", "error"],
         Field(description='NaN and infinity in JSON, both ways: bare `NaN`, text `"NaN"`, `null` for NaN, or refused'),
     ] = "token"
-    repository_control: Annotated[bool, Field(description="load and unload models over HTTP; needs one worker")] = False
+    repository_control: Annotated[
+        bool, Field(description="load and unload models over HTTP, on all workers at once")
+    ] = False
     stop_timeout_s: Annotated[int, Field(ge=0, description="seconds that a stop waits for answers under way")] = 30
     log_format: Annotated[
         Literal["auto", "json", "console"],
@@ -50,12 +52,6 @@ class Settings(BaseSettings):
     log_requests: Annotated[
         bool, Field(description="a log line for each request; errors of ours are always logged")
     ] = True
-
-    @model_validator(mode="after")
-    def _control_reaches_every_worker(self) -> Self:
-        if self.repository_control and self.workers > 1:
-            raise ValueError("repository_control needs workers=1: a call would reach one worker and not the others")
-        return self
 
 
 def table() -> str:

@@ -19,6 +19,7 @@ from app.inference.signature import TensorSpec
 from app.layout import State
 from app.manifest import ModelConfig, VersionPolicy, explain
 from app.metrics import Metrics, Statistics
+from app.orders import Order, Orders
 from app.protocols.elements import kind_of, parse
 from app.web import find_model, read_body, repository
 
@@ -61,7 +62,7 @@ async def load(request: Request, name: str) -> Response:
     if files := [key for key in parameters if key.startswith("file:")]:
         raise Unsupported(f"parameter {files[0]}: models come from the repository's folder, not from a request")
     config = parameters.get("config")
-    await repository(request).load_model(name, None if config is None else _config(config))
+    await _orders(request).give(Order("load", name, None if config is None else _config(config)))
     return Response()
 
 
@@ -70,8 +71,13 @@ async def unload(request: Request, name: str) -> Response:
     """200 once all that the model had accepted is answered."""
     _check_control(request)
     _parameters(await _asked(request))
-    await repository(request).unload_model(name)
+    await _orders(request).give(Order("unload", name))
     return Response()
+
+
+def _orders(request: Request) -> Orders:
+    found: Orders = request.app.state.orders
+    return found
 
 
 def _check_control(request: Request) -> None:

@@ -15,10 +15,13 @@ ROOT = Path(__file__).parents[2]
 MAY_IMPORT = {
     "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
     "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
-    "app.workers": {"app", "app.main", "app.logs", "app.settings"},
+    "app.workers": {"app", "app.main", "app.orders", "app.errors", "app.logs", "app.settings"},
+    "app.orders": {"app.repository", "app.manifest", "app.errors"},
     "app.main": {
         "app",
         "app.docs",
+        "app.errors",
+        "app.orders",
         "app.inference",
         "app.metrics",
         "app.protocols",
@@ -31,6 +34,7 @@ MAY_IMPORT = {
     "app.protocols": {
         "app",
         "app.web",
+        "app.orders",
         "app.layout",
         "app.repository",
         "app.inference",
