@@ -35,10 +35,11 @@ def graph(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
     constants: dict[str, np.ndarray] | None = None,
+    opset: int = 18,
 ) -> bytes:
     tensors = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
     made = helper.make_graph(nodes, "test", inputs, outputs, tensors)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
