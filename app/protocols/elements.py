@@ -74,7 +74,7 @@ def dump(content: dict[str, Any], nonfinite: NonFinite = "token") -> bytes:
     Raises InvalidInput where a value is not finite and `nonfinite` has no way to write it.
     """
     if nonfinite == "null" or _is_finite(content):
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
     if nonfinite == "error":
         raise InvalidInput(f"the answer holds NaN or infinity, which are written {HINTS['error']}")
     plain = _in_texts(content) if nonfinite == "string" else content
@@ -92,6 +92,12 @@ def _in_texts(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
+
+
+def _plain(value: Any) -> Any:
+    """What orjson does not know of numpy: arrays without an axis, and integers of the platform's C types, which
+    onnxruntime gives for some operators. As scalars first, so that a short float stays short."""
+    return value[()] if isinstance(value, np.ndarray) and not value.ndim else value.tolist()
 
 
 def _is_finite(value: Any) -> bool:
