@@ -72,6 +72,12 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 LARGE_BODY_BYTES = 64 * 1024
 """From this size on a body is decoded off the event loop: about a millisecond of JSON."""
 
+LARGE_COMPRESSED_BYTES = 2048
+"""From this size on a part of a compressed body is inflated off the event loop: it may become 1000 times as large."""
+
+LARGEST_ITEM_BYTES = 8
+"""Of all datatypes; numbers at a multiple of it can be read where they lie."""
+
 Answer = TypeVar("Answer")
 
 log = structlog.get_logger("headrace.web")
@@ -178,6 +184,19 @@ def _too_large(size: str, limit: int) -> str:
 
 async def read_body(request: Request) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it outgrows the limit, whatever Content-Length said."""
+    return b"".join(await _read_parts(request))
+
+
+async def read_aligned_body(request: Request, offset: int) -> memoryview:
+    """The whole body at such a place in memory that what follows its first `offset` bytes is read where it lies.
+
+    Numbers at an odd address are copied once more before onnxruntime takes them. Raises as read_body.
+    """
+    padding = -offset % LARGEST_ITEM_BYTES
+    return memoryview(b"".join([bytes(padding), *await _read_parts(request)]))[padding:]
+
+
+async def _read_parts(request: Request) -> list[bytes]:
     limit: int = request.app.state.max_body_bytes
     _check_content_type(request.headers.get("content-type", ""))
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
@@ -188,12 +207,18 @@ async def read_body(request: Request) -> bytes:
             size += len(part)
             if size > limit:
                 raise BodyTooLarge(_too_large("more", limit))
-            parts.append(inflater.feed(part) if inflater else part)
+            parts.append(await _inflated(inflater, part) if inflater else part)
     except ClientDisconnect as error:
         raise CallerGone("the caller hung up before the end of the body") from error
     if inflater:
         inflater.finish()
-    return b"".join(parts)
+    return parts
+
+
+async def _inflated(inflater: Inflater, part: bytes) -> bytes:
+    """A small part may become a thousand times as much, so all but the smallest are inflated in a thread."""
+    small = len(part) < LARGE_COMPRESSED_BYTES
+    return inflater.feed(part) if small else await asyncio.to_thread(inflater.feed, part)
 
 
 def _check_content_type(sent: str) -> None:
@@ -213,7 +238,7 @@ async def body_response(request: Request, body: bytes, headers: dict[str, str], 
     return Response(body, headers=headers, media_type=media_type)
 
 
-async def decoded(body: bytes, decode: Callable[[], Answer]) -> Answer:
+async def decoded(body: bytes | memoryview, decode: Callable[[], Answer]) -> Answer:
     """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on."""
     return decode() if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode)
 
@@ -287,6 +312,8 @@ def error_response(error: ServingError) -> Response:
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, BodyTooLarge):
         headers["connection"] = "close"
+    elif isinstance(error, UnsupportedMedia):
+        headers |= {"accept": "application/json, application/octet-stream", "accept-encoding": "gzip, deflate"}
     if isinstance(error, InferenceFailed):
         return _response(status, "the model failed on this input; the server's log has the reason", headers)
     return _response(status, str(error), headers)

@@ -30,12 +30,13 @@ MOST_ELEMENTS = 2**28
 """Of one tensor, axes without elements left out: four times what the default limit of a body can hold."""
 
 
-def parse(body: bytes, nonfinite: NonFinite = "token") -> dict[str, Any]:
+def parse(body: bytes | memoryview, nonfinite: NonFinite = "token") -> dict[str, Any]:
     """A JSON object, with bare NaN, Infinity and -Infinity where `nonfinite` says so. Raises InvalidInput."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         told = f"the body is not JSON: {error}"
+        body = bytes(body)
         if b"NaN" not in body and b"Infinity" not in body:
             raise InvalidInput(told) from error
         if nonfinite != "token":

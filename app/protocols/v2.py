@@ -12,7 +12,16 @@ from app.inference.model import Model
 from app.protocols import v2_codec
 from app.protocols.elements import NonFinite
 from app.protocols.health import readiness
-from app.web import body_response, decoded, encoded, find_model, json_response, read_body, repository, unless_gone
+from app.web import (
+    body_response,
+    decoded,
+    encoded,
+    find_model,
+    json_response,
+    read_aligned_body,
+    repository,
+    unless_gone,
+)
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -76,7 +85,7 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """A prediction; openapi.py documents it once for each model."""
     model = find_model(request, "v2", name, version)
     json_length = _json_length(request)
-    body = await read_body(request)
+    body = await read_aligned_body(request, json_length or 0)
     answer = await unless_gone(request, _infer(model, body, json_length, request.app.state.nonfinite))
     if answer.json_length is None:
         return await body_response(request, answer.body, {}, "application/json")
@@ -94,7 +103,7 @@ def _json_length(request: Request) -> int | None:
     return int(sent)
 
 
-async def _infer(model: Model, body: bytes, json_length: int | None, nonfinite: NonFinite) -> v2_codec.InferAnswer:
+async def _infer(model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite) -> v2_codec.InferAnswer:
     with model.request():
         asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature, nonfinite))
         outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)

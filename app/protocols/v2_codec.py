@@ -45,7 +45,9 @@ class InferRequest:
     priority: int = 0
 
 
-def decode(body: bytes, json_length: int | None, signature: Signature, nonfinite: NonFinite = "token") -> InferRequest:
+def decode(
+    body: bytes | memoryview, json_length: int | None, signature: Signature, nonfinite: NonFinite = "token"
+) -> InferRequest:
     """An inference request. Raises InvalidInput, Unsupported.
 
     json_length: what the header Inference-Header-Content-Length says; None means that all of the body is JSON, 0 that
@@ -148,7 +150,7 @@ def _wanted_outputs(
 ) -> tuple[WantedOutput, ...]:
     binary = _flag(parameters, "binary_data_output", False)
     known = [spec.name for spec in signature.outputs]
-    if not request.get("outputs"):
+    if request.get("outputs") in (None, []):
         return tuple(WantedOutput(name, binary) for name in known)
     wanted: dict[str, WantedOutput] = {}
     for place, entry in enumerate(_objects(request, "outputs")):
@@ -183,6 +185,10 @@ def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
     for key, value in parameters.items():
         if isinstance(value, dict | list) or value is None:
             raise InvalidInput(f"{where}: parameter {key} is {kind_of(value)}, wanted a string, a number or a boolean")
+        if key.startswith("triton_"):
+            raise InvalidInput(f"{where}: parameter {key}: names that begin with triton_ are reserved")
+        if key.startswith("shared_memory_"):
+            raise Unsupported(f"{where}: parameter {key}: tensors in shared memory are not served")
     return parameters
 
 
@@ -225,7 +231,7 @@ def encode(
     if request.id is not None:
         answer["id"] = request.id
     answer["outputs"] = written = []
-    blobs: list[bytes] = []
+    blobs: list[bytes | memoryview] = []
     for wanted in request.outputs:
         tensor = outputs[wanted.name]
         if wanted.classes:
