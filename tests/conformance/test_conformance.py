@@ -34,9 +34,7 @@ def problem(client: httpx.Client, case: Case) -> str:
     if answer.status_code != 200:
         return f"{answer.status_code} {answer.text}"
     got = answers(case, sent, dict(answer.headers), answer.content)
-    wrong = {
-        name: difference(wanted, got[name], case.model.tolerance) for name, wanted in case.expected(feed).items()
-    }
+    wrong = {name: difference(wanted, got[name], case.model.tolerance) for name, wanted in case.expected(feed).items()}
     return "; ".join(f"{name}: {told}" for name, told in wrong.items() if told)
 
 
