@@ -65,6 +65,7 @@ class Model:
     """One graph and the shapes that it is fed with.
 
     feeds:     input -> shape, one mapping for each feed.
+    defaults:  inputs that a request may leave out, and what they are then.
     tolerance: by how much an answer may differ, relative to 1 + the largest; 0 means bit for bit.
     """
 
@@ -75,16 +76,18 @@ class Model:
     nodes: tuple[onnx.NodeProto, ...]
     feeds: tuple[Mapping[str, tuple[int, ...]], ...]
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+    defaults: dict[str, np.ndarray] = field(default_factory=dict)
     tolerance: float = 0.0
 
     @property
     def batchable(self) -> bool:
         """Whether the first axis of every input is free and counts rows."""
-        return bool(self.inputs) and all(port.dims and port.dims[0] in ("batch", None) for port in self.inputs)
+        given = [port for port in self.inputs if port.name not in self.defaults]
+        return bool(given) and all(port.dims and port.dims[0] in ("batch", None) for port in given)
 
     def graph(self) -> bytes:
         declared = [port.declared() for port in self.inputs], [port.declared() for port in self.outputs]
-        return graphs.graph(list(self.nodes), *declared, self.constants, OPSET)
+        return graphs.graph(list(self.nodes), *declared, {**self.constants, **self.defaults}, OPSET)
 
 
 def changed(datatype: str, taken: str, given: str) -> onnx.NodeProto:
@@ -149,6 +152,27 @@ def systematic() -> Iterator[Model]:
             yield several_outputs(name, datatype, FREE.get(shape, ()), *sizes)
         elif shape in FREE:
             yield single(name, kind, datatype, FREE[shape], *sizes)
+
+
+def optional_inputs(datatype: str) -> Model:
+    """y is x where `chosen`, and `instead` elsewhere; a request may leave out either, or both."""
+    row: graphs.Shape = ("batch", 2)
+    shapes: dict[str, tuple[int, ...]] = {"x": (3, 2), "chosen": (2,), "instead": (1,)}
+    defaults = {"chosen": np.array([True, False]), "instead": np.array(numbers_of(datatype)[-1:], DTYPES[datatype])}
+    return Model(
+        f"optional-inputs-{datatype}",
+        "optional-inputs",
+        (Port("x", datatype, row), Port("chosen", "BOOL", (2,)), Port("instead", datatype, (1,))),
+        (Port("y", datatype, row),),
+        (helper.make_node("Where", ["chosen", "x", "instead"], ["y"]),),
+        tuple({"x": shapes["x"]} | {name: shapes[name] for name in given} for given in given_of(defaults)),
+        defaults=defaults,
+    )
+
+
+def given_of(defaults: Mapping[str, np.ndarray]) -> list[tuple[str, ...]]:
+    """No default, each one, all of them."""
+    return [(), *((name,) for name in defaults), tuple(defaults)]
 
 
 NAMES = ("onnx::Flatten_0", "gpu_0/data_0", "serving_default_input_2:0", "größe", 'a "quoted" name', "a.b[0]")
@@ -224,16 +248,6 @@ def peculiar() -> Iterator[Model]:
     )
 
 
-MODELS = {model.name: model for model in (*systematic(), *peculiar())}
-
-
-def write_repository(folder: Path) -> Path:
-    """Every model as <name>/1/model.onnx in the folder, and nothing else."""
-    for model in MODELS.values():
-        graphs.add_to_repository(folder, model.name, model.graph())
-    return folder
-
-
 def numbers_of(datatype: str) -> list[object]:
     """The values at which a datatype is easily got wrong."""
     dtype = np.dtype(DTYPES[datatype])
@@ -267,3 +281,13 @@ DTYPES: dict[str, str] = {
     "BYTES": "O",
 }
 """Written out again here, so that the service's own table is under test too."""
+
+
+MODELS = {model.name: model for model in (*systematic(), *map(optional_inputs, sorted(WITH_WHERE)), *peculiar())}
+
+
+def write_repository(folder: Path) -> Path:
+    """Every model as <name>/1/model.onnx in the folder, and nothing else."""
+    for model in MODELS.values():
+        graphs.add_to_repository(folder, model.name, model.graph())
+    return folder

@@ -68,6 +68,8 @@ def v2_request(
     """listed: the outputs by name, each with its own wish; otherwise one wish for all of them."""
     inputs, blobs = [], []
     for port in case.model.inputs:
+        if port.name not in feed:
+            continue
         array = feed[port.name]
         entry: dict[str, Any] = {"name": port.name, "datatype": port.datatype, "shape": list(array.shape)}
         if port.name in binary_in:
