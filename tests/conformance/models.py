@@ -37,7 +37,7 @@ FREE: dict[str, graphs.Shape] = {
     "rank-2": ("batch", 2),
     "rank-3": ("batch", None, 2),
     "rank-4": ("batch", "height", "width", 2),
-    "rank-5": ("batch", None, None, None, 2),
+    "rank-5": ("batch", 1, None, None, 2),
 }
 """The same with a free first axis, and free axes with a name and without one behind it."""
 
