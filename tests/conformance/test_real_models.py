@@ -50,7 +50,7 @@ FILES = (
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving(real_models.fetch()) as client:
+    with serving(real_models.fetch(), log_requests=False) as client:
         yield client
 
 
