@@ -16,6 +16,7 @@ from app.inference.threads import cores
 from app.metrics import Metrics
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
+from app.protocols.media import MediaLimits
 from app.repository import Repository
 from app.settings import Settings
 from app.web import Edge, install_error_answers
@@ -71,6 +72,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
     app.state.repository_control = settings.repository_control
+    app.state.media_limits = MediaLimits(settings.max_image_pixels, settings.max_audio_samples)
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)

@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.feature import Feature
 from app.inference.model import Model
 from app.inference.signature import DTYPES, Signature, TensorSpec
-from app.manifest import Feature, Manifest, OutputTensor
+from app.manifest import Manifest, OutputTensor
 from app.protocols import v1_codec, v2_codec
 from app.repository import Repository
 

@@ -9,10 +9,11 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
+from types import MappingProxyType
 from typing import TypeVar
 
 import orjson
@@ -31,6 +32,7 @@ from app.errors import (
     Forbidden,
     InferenceFailed,
     InvalidInput,
+    MediaTooLarge,
     ModelLoadFailed,
     ModelNotFound,
     ModelNotReady,
@@ -54,6 +56,7 @@ STATUS: dict[type[ServingError], int] = {
     Forbidden: 403,
     ModelNotFound: 404,
     BodyTooLarge: 413,
+    MediaTooLarge: 413,
     UnsupportedMedia: 415,
     QueueFull: 429,
     CallerGone: 499,
@@ -238,9 +241,12 @@ async def body_response(request: Request, body: bytes, headers: dict[str, str], 
     return Response(body, headers=headers, media_type=media_type)
 
 
-async def decoded(body: bytes | memoryview, decode: Callable[[], Answer]) -> Answer:
-    """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on."""
-    return decode() if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode)
+async def decoded(body: bytes | memoryview, decode: Callable[[], Answer], *, slow: bool = False) -> Answer:
+    """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on.
+
+    slow: that may take long though the body is small, as with images.
+    """
+    return await asyncio.to_thread(decode) if slow or len(body) >= LARGE_BODY_BYTES else decode()
 
 
 async def encoded(outputs: Tensors, encode: Callable[[], Answer]) -> Answer:
@@ -283,7 +289,7 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
     call.protocol = protocol
     models = repository(request)
     try:
-        found = models.get(name, None if version is None else _number(models, name, version))
+        found = models.get(name, None if version is None else version_number(models, name, version))
     except ModelNotReady:
         call.model = name
         raise
@@ -291,7 +297,8 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
     return found
 
 
-def _number(models: Repository, name: str, version: str) -> int:
+def version_number(models: Repository, name: str, version: str) -> int:
+    """The version that a path names, by its number or a label. Raises ModelNotFound."""
     return int(version) if re.fullmatch(r"[1-9][0-9]{0,17}", version) else models.labelled(name, version)
 
 
@@ -300,8 +307,11 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
 
 
-def error_response(error: ServingError) -> Response:
-    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log."""
+def error_response(error: ServingError, facts: Mapping[str, object] = MappingProxyType({})) -> Response:
+    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log.
+
+    facts: what a route has to tell beside the error.
+    """
     status = STATUS[type(error)]
     headers = {}
     if isinstance(error, QueueFull):
@@ -316,11 +326,16 @@ def error_response(error: ServingError) -> Response:
         headers |= {"accept": "application/json, application/octet-stream", "accept-encoding": "gzip, deflate"}
     if isinstance(error, InferenceFailed):
         return _response(status, "the model failed on this input; the server's log has the reason", headers)
-    return _response(status, str(error), headers)
+    return _response(status, str(error), headers, facts)
 
 
-def _response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps({"error": message}), status, headers, media_type="application/json")
+def _response(
+    status: int,
+    message: str,
+    headers: dict[str, str] | None = None,
+    facts: Mapping[str, object] = MappingProxyType({}),
+) -> Response:
+    return Response(orjson.dumps({"error": message, **facts}), status, headers, media_type="application/json")
 
 
 def _bug_response(call: Call) -> Response:
@@ -333,8 +348,13 @@ async def _on_bug(request: Request, _: Exception) -> Response:
 
 async def _on_serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
+    return refused(request, error)
+
+
+def refused(request: Request, error: ServingError, **facts: object) -> Response:
+    """The answer to a request that fails so, with what the route has to tell beside the error; marks the call."""
     request.scope["headrace.call"].failure = error
-    return error_response(error)
+    return error_response(error, facts)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

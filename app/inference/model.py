@@ -10,11 +10,12 @@ from time import perf_counter
 import numpy as np
 
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.feature import Feature
 from app.inference.domain import check_domains, domains
 from app.inference.probe import probe, relative_difference
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Session
-from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec
+from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
 from app.metrics import Metrics, ModelMetrics
@@ -135,10 +136,27 @@ def _agree(session: Session, manifest: Manifest) -> None:
         trailing, wanted = inputs[one.tensor].shape[1:], _trailing(one)
         if trailing != wanted:
             raise ModelLoadFailed(f"{one.tensor}: the manifest's features fill {wanted}, the graph takes {trailing}")
+        for feature in one.features:
+            if (datatype := inputs[one.tensor].datatype) not in (fitting := _datatypes(feature)):
+                told = f"{feature.kind}, missing: {feature.missing}"
+                raise ModelLoadFailed(f"{feature.name} ({told}) needs {listed(fitting)}, {one.tensor} is {datatype}")
     for output in manifest.outputs:
         shape, labels = outputs[output.tensor].shape, len(output.labels)
         if output.kind == "probabilities" and (len(shape) != 2 or shape[1] not in (-1, labels)):
             raise ModelLoadFailed(f"{output.tensor}: {labels} labels, the graph gives {list(shape)}")
+
+
+def _datatypes(feature: Feature) -> list[str]:
+    """The datatypes of a tensor that can hold the feature's values."""
+    if feature.kind == "category":
+        kinds = "iufO"
+    elif feature.kind == "text":
+        kinds = "O"
+    elif feature.kind == "audio" or feature.missing == "nan":
+        kinds = "f"
+    else:
+        kinds = "iuf" if feature.kind == "image" else "iufb"
+    return [name for name, dtype in DTYPES.items() if dtype.kind in kinds]
 
 
 def _trailing(one: InputTensor) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import ModelLoadFailed
-from app.manifest import Batching, Feature, ModelConfig, read_config, read_manifest
+from app.feature import Feature
+from app.manifest import Batching, ModelConfig, read_config, read_manifest
 from tests.manifests import LENGTH, WIDTH, manifest
 
 KIND = {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm"]}

@@ -9,9 +9,11 @@ import pytest
 from app.errors import InvalidInput, OutsideDomain
 from app.inference.domain import check_domains, domains
 from app.inference.signature import Signature, TensorSpec
-from app.protocols import v1_codec
+from app.protocols import v1_codec, v1_predictions
+from app.protocols.media import MediaLimits
 from tests.manifests import HEIGHT, LENGTH, manifest
 
+LIMITS = MediaLimits(10_000, 10_000)
 ROW = {"length": 1.5, "width": 2, "height": 3}
 X = TensorSpec("x", "FP32", ("batch", 3))
 Y = TensorSpec("y", "FP32", ("batch", 3))
@@ -24,7 +26,7 @@ FRUIT = {"name": "fruit", "kind": "category", "categories": ["fig", "kiwi"], "ex
 
 
 def decode(instances: Any, signature: Signature = SIGNATURE, described: Any = LEAF) -> dict[str, Any]:
-    asked = v1_codec.decode(orjson.dumps({"instances": instances}), signature, described)
+    asked = v1_codec.decode(orjson.dumps({"instances": instances}), signature, described, LIMITS)
     assert (asked.rows, asked.columns) == (len(instances), False)
     return listed(asked)
 
@@ -38,7 +40,7 @@ def by_rows(rows: int) -> v1_codec.PredictRequest:
 
 
 def columns(inputs: Any, signature: Signature, described: Any) -> v1_codec.PredictRequest:
-    return v1_codec.decode(orjson.dumps({"inputs": inputs}), signature, described)
+    return v1_codec.decode(orjson.dumps({"inputs": inputs}), signature, described, LIMITS)
 
 
 def test_named_features_become_columns_in_the_manifests_order() -> None:
@@ -81,7 +83,7 @@ def test_a_wrong_instance_is_told_by_its_place_and_its_field(instances: Any, mes
 @pytest.mark.parametrize("body", [b"{}", b'{"instances": [1], "inputs": [1]}', b'{"instance": [1]}'])
 def test_a_body_asks_by_rows_or_by_columns_and_not_both(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="wanted either"):
-        v1_codec.decode(body, SIGNATURE, None)
+        v1_codec.decode(body, SIGNATURE, None, LIMITS)
 
 
 def test_columns_are_whole_tensors_without_a_manifest_and_are_answered_as_such() -> None:
@@ -89,8 +91,8 @@ def test_columns_are_whole_tensors_without_a_manifest_and_are_answered_as_such()
     assert listed(asked) == {"x": [[1, 2, 3], [4, 5, 6]]}
     assert listed(columns({"a": [[1, 2]], "b": [3]}, RAW, None)) == {"a": [[1, 2]], "b": [3]}
     y, z = np.array([[1.5]], np.float32), np.array(["a", "b"], object)
-    assert v1_codec.encode({"y": y}, asked, None) == b'{"outputs":[[1.5]]}'
-    assert v1_codec.encode({"y": y, "z": z}, asked, None) == b'{"outputs":{"y":[[1.5]],"z":["a","b"]}}'
+    assert v1_predictions.encode({"y": y}, asked, None) == b'{"outputs":[[1.5]]}'
+    assert v1_predictions.encode({"y": y, "z": z}, asked, None) == b'{"outputs":{"y":[[1.5]],"z":["a","b"]}}'
     for wrong in ([[1, 2]], {"a": [[1, 2]]}, {"a": [[1, 2]], "b": [3], "c": []}):
         with pytest.raises(InvalidInput, match="inputs: wanted an object of a, b"):
             columns(wrong, RAW, None)
@@ -100,7 +102,7 @@ def test_columns_are_features_with_a_manifest_and_fields_are_answered() -> None:
     asked = columns({"length": [1.5, 2], "width": [2, 3], "height": [3, 4]}, SIGNATURE, LEAF)
     assert listed(asked) == {"x": [[1.5, 2, 3], [2, 3, 4]]}
     outputs = {"y": np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32)}
-    assert v1_codec.encode(outputs, asked, LEAF) == b'{"outputs":{"label":["elm","oak"],"probability":[0.7,0.5]}}'
+    assert v1_predictions.encode(outputs, asked, LEAF) == b'{"outputs":{"label":["elm","oak"],"probability":[0.7,0.5]}}'
     with pytest.raises(InvalidInput, match="same number of rows: length has 1, width has 2"):
         columns({"length": [1], "width": [1, 2]}, SIGNATURE, LEAF)
     with pytest.raises(InvalidInput, match="each a list with one value a row"):
@@ -124,7 +126,7 @@ def test_values_outside_their_range_are_told_in_the_words_of_the_body() -> None:
     with pytest.raises(OutsideDomain) as outside:
         check_domains(checks, {"x": np.array([[1, 2, 3], [-2, float("nan"), 3]], np.float32)})
     assert str(outside.value) == "x[1, 0] (length): -2, wanted 0 to 50 mm; x[1, 1] (width): NaN, wanted 0 mm or more"
-    assert str(v1_codec.outside(outside.value.violations, manifest())) == (
+    assert str(v1_codec.outside(outside.value.violations, manifest(), by_rows(2))) == (
         "instances[1].length: -2, wanted 0 to 50 mm; instances[1].width: NaN, wanted 0 mm or more"
     )
 
@@ -132,7 +134,10 @@ def test_values_outside_their_range_are_told_in_the_words_of_the_body() -> None:
 def test_a_pixel_outside_its_range_is_told_by_its_place_in_the_image() -> None:
     with pytest.raises(OutsideDomain) as outside:
         check_domains(domains(IMAGE.inputs, IMAGE_SIGNATURE.inputs), {"x": np.array([[[1, 2], [3, 10]]], np.float32)})
-    assert str(v1_codec.outside(outside.value.violations, IMAGE)) == "instances[0].image[1][1]: 10, wanted 9 or less"
+    assert (
+        str(v1_codec.outside(outside.value.violations, IMAGE, by_rows(1)))
+        == "instances[0].image[1][1]: 10, wanted 9 or less"
+    )
 
 
 def test_a_value_equal_to_a_bound_is_inside_though_floats_round_it() -> None:
@@ -155,23 +160,23 @@ def test_without_a_manifest_an_instance_is_a_value_or_an_object_of_inputs() -> N
 
 def test_predictions_have_a_label_and_its_probability() -> None:
     outputs = {"y": np.array([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3]], np.float32)}
-    assert v1_codec.encode(outputs, by_rows(2), manifest()) == (
+    assert v1_predictions.encode(outputs, by_rows(2), manifest()) == (
         b'{"predictions":[{"label":"elm","probability":0.7},{"label":"oak","probability":0.5}]}'
     )
 
 
 def test_predictions_of_a_value_have_its_name() -> None:
     described = manifest(outputs=[{"tensor": "y", "kind": "value", "name": "size"}])
-    assert v1_codec.encode({"y": np.array([[1.5], [2]], np.float32)}, by_rows(2), described) == (
+    assert v1_predictions.encode({"y": np.array([[1.5], [2]], np.float32)}, by_rows(2), described) == (
         b'{"predictions":[{"size":1.5},{"size":2.0}]}'
     )
 
 
 def test_predictions_without_a_manifest_are_rows_or_objects_of_outputs() -> None:
     one, two = np.array([[1, 2], [3, 4]], np.int64), np.array(["a", "b"], object)
-    assert orjson.loads(v1_codec.encode({"y": one}, by_rows(2), None)) == {"predictions": [[1, 2], [3, 4]]}
-    assert orjson.loads(v1_codec.encode({"y": one, "z": two}, by_rows(2), None)) == {
+    assert orjson.loads(v1_predictions.encode({"y": one}, by_rows(2), None)) == {"predictions": [[1, 2], [3, 4]]}
+    assert orjson.loads(v1_predictions.encode({"y": one, "z": two}, by_rows(2), None)) == {
         "predictions": [{"y": [1, 2], "z": "a"}, {"y": [3, 4], "z": "b"}]
     }
     with pytest.raises(InvalidInput, match="not a row an instance; ask for columns"):
-        v1_codec.encode({"y": one}, by_rows(3), None)
+        v1_predictions.encode({"y": one}, by_rows(3), None)

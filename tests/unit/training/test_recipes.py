@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from app.manifest import Feature
+from app.feature import Feature
 from training import recipes
 from training.errors import NotProbabilities, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
