@@ -24,7 +24,7 @@ ERRORS = {
     "400": "The body is not what the model takes; the sentence says what was wanted.",
     "401": "A key is wanted, and none or an unknown one was sent.",
     "404": "No such model or version.",
-    "413": "The body is over the limit.",
+    "413": "The body, or what it decodes to, is over the limit.",
     "415": "A body in a type or an encoding that is not read.",
     "429": "The model's queue is full; Retry-After says when to try again.",
     "503": "The model is not ready.",
@@ -77,7 +77,18 @@ def _predict(model: Model, version: str) -> Schema:
     manifest = model.manifest
     instance = _instance(manifest) if manifest else _raw_instance(model.signature)
     prediction = _prediction(manifest) if manifest else {"description": "One output, or an object of outputs."}
-    body = {"type": "object", "required": ["instances"], "properties": {"instances": _array(instance, minItems=1)}}
+    body: Schema = {
+        "type": "object",
+        "required": ["instances"],
+        "properties": {"instances": _array(instance, minItems=1)},
+    }
+    if manifest and any(output.kind == "probabilities" for output in manifest.outputs):
+        asked = {"type": "boolean", "default": False, "description": "Answer the probability of every label."}
+        body["properties"]["parameters"] = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"probabilities": asked},
+        }
     answer = {"type": "object", "required": ["predictions"], "properties": {"predictions": _array(prediction)}}
     title = f"Predict: {manifest.task}" if manifest else "Predict"
     example = {"instances": v1_codec.example(model.example, manifest)} if model.example else None
@@ -143,31 +154,44 @@ def _instance(manifest: Manifest) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": [feature.name for feature in features],
+        "required": [feature.name for feature in features if feature.missing == "refuse" or feature.shape],
         "properties": {feature.name: _feature(feature) for feature in features},
     }
 
 
 def _feature(feature: Feature) -> Schema:
-    kinds = {"number": "number", "integer": "integer", "category": "string", "text": "string"}
-    schema: Schema = {"type": kinds[feature.kind]}
+    kinds = {"integer": "integer", "category": "string", "text": "string"}
+    kind = kinds.get(feature.kind, "number")
+    schema: Schema = {"type": kind if feature.missing == "refuse" else [kind, "null"]}
+    if feature.kind == "audio":
+        schema |= {"minimum": -1, "maximum": 1}
     if feature.minimum is not None:
         schema["minimum"] = feature.minimum
     if feature.maximum is not None:
         schema["maximum"] = feature.maximum
     if feature.categories:
-        schema["enum"] = list(feature.categories)
+        schema["enum"] = [*feature.categories, *([] if feature.missing == "refuse" else [None])]
     for size in reversed(feature.shape):
-        schema = _array(schema, minItems=size, maxItems=size)
+        schema = _array(schema, minItems=1 if feature.kind == "audio" else size, maxItems=size)
+    if feature.kind in ("image", "audio"):
+        schema = {"oneOf": [_file(feature), schema]}
     unit = f" [{feature.unit}]" if feature.unit else ""
     return {**schema, "description": f"{feature.description}{unit}".strip(), "examples": [feature.example]}
+
+
+def _file(feature: Feature) -> Schema:
+    """An image or a sound as the bytes of a file."""
+    media = "A PNG, JPEG or WebP image" if feature.kind == "image" else "A WAV, FLAC, OGG or MP3 sound"
+    data = {"type": "string", "contentEncoding": "base64", "description": f"{media}, as base64."}
+    return {"type": "object", "required": ["b64"], "additionalProperties": False, "properties": {"b64": data}}
 
 
 def _prediction(manifest: Manifest) -> Schema:
     properties: Schema = {}
     for output in manifest.outputs:
         properties |= _output_fields(output)
-    return {"type": "object", "required": list(properties), "properties": properties}
+    required = [name for name in properties if name != "probabilities"]
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _output_fields(output: OutputTensor) -> Schema:
@@ -177,6 +201,11 @@ def _output_fields(output: OutputTensor) -> Schema:
     return {
         "label": {"type": "string", "enum": list(output.labels), "description": output.description},
         "probability": {"type": "number", "minimum": 0, "maximum": 1, "description": "Of this label."},
+        "probabilities": {
+            "type": "object",
+            "description": "Of every label; where parameters ask for it.",
+            "properties": {label: {"type": "number", "minimum": 0, "maximum": 1} for label in output.labels},
+        },
     }
 
 
