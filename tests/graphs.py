@@ -152,6 +152,13 @@ def silenced_by_infinity() -> bytes:
     return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
 
 
+def mean(shape: Shape) -> bytes:
+    """y = the mean of all numbers of a row."""
+    node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
+    constants = {"axes": np.arange(1, len(shape), dtype=np.int64)}
+    return graph([node], [value("x", shape)], [value("y", shape[:1])], constants)
+
+
 def embedding(rows: int = 4) -> bytes:
     """y = table[ids]; an id out of range makes onnxruntime fail."""
     table = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)
