@@ -1,13 +1,14 @@
 """Named, typed features to tensors, by the manifest; every wrong value told by its place, ten at once.
 
-Rows of nothing but numbers, the usual case, become an array in one go. All else goes feature by feature, and what is
-wrong is collected: missing fields, wrong types and values out of range alike, in the order of the instances.
+A request that is right becomes whole tensors in one go. One with anything wrong, or with files, is gone through again
+feature by feature, and what is wrong is collected: missing fields, wrong types and values out of range alike, in the
+order of the instances.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, cycle
 from operator import itemgetter
 from typing import Any
 
@@ -19,8 +20,11 @@ from app.inference.domain import MOST_VIOLATIONS, domains
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, listed
 from app.manifest import InputTensor, Manifest
 from app.protocols import media
-from app.protocols.elements import flatten, kind_of, to_array
-from app.protocols.v1_values import ABSENT, parts_of, read_value
+from app.protocols.elements import kind_of, to_array
+from app.protocols.v1_values import ABSENT, element_of, parts_of, read_value
+
+MOST_SHOWN = 40
+"""Of a name that only the caller knows, in characters."""
 
 TOLD = object()
 """In the place of a value that is not there, which has been told already."""
@@ -61,44 +65,51 @@ def read_instances(
     instances: list[Any], signature: Signature, manifest: Manifest, allowance: media.Allowance
 ) -> Tensors:
     """Tensors of a list of objects. Raises InvalidInput, MediaTooLarge."""
-    plain = _plain(instances, signature, manifest)
-    return plain if plain is not None else _tensors(_by_rows(instances, manifest), signature, manifest, allowance)
+    tensors = _at_once(instances, signature, manifest)
+    return _one_by_one(_by_rows(instances, manifest), signature, manifest, allowance) if tensors is None else tensors
 
 
 def read_columns(inputs: Any, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
     """Tensors of {feature: [value a row]}. Raises InvalidInput, MediaTooLarge."""
-    return _tensors(_by_columns(inputs, manifest), signature, manifest, allowance)
+    sent = _by_columns(inputs, manifest)
+    instances = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+    tensors = _at_once(instances, signature, manifest)
+    return _one_by_one(sent, signature, manifest, allowance) if tensors is None else tensors
 
 
-def _plain(instances: list[Any], signature: Signature, manifest: Manifest) -> Tensors | None:
-    """Nothing to convert and nothing wrong: rows of numbers for features that are all numbers, into floats."""
+def _at_once(instances: list[Any], signature: Signature, manifest: Manifest) -> Tensors | None:
+    """Whole tensors, None where anything is wrong or is a file."""
     datatypes = {spec.name: spec.datatype for spec in signature.inputs}
-    if not all(DTYPES[datatype].kind == "f" for datatype in datatypes.values()):
-        return None
-    if any(feature.kind not in ("number", "image", "audio") for feature in manifest.features):
-        return None
     names = {feature.name for feature in manifest.features}
-    if not all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
+    if not all(isinstance(instance, dict) and instance.keys() <= names for instance in instances):
         return None
     try:
-        return {one.tensor: _plain_tensor(instances, one, datatypes[one.tensor]) for one in manifest.inputs}
+        return {one.tensor: _whole_tensor(instances, one, datatypes[one.tensor]) for one in manifest.inputs}
     except InvalidInput:
         return None
 
 
-def _plain_tensor(instances: list[Any], one: InputTensor, datatype: str) -> Tensor:
-    """Raises InvalidInput, without a place, for anything but numbers."""
+def _whole_tensor(instances: list[dict[str, Any]], one: InputTensor, datatype: str) -> Tensor:
     first = one.features[0]
     if first.shape:
-        elements: Iterable[Any] = chain.from_iterable(flatten("", row[first.name], first.shape) for row in instances)
-    elif len(one.features) == 1:
-        elements = [row[first.name] for row in instances]
+        values = (row.get(first.name, ABSENT) for row in instances)
+        elements = list(chain.from_iterable(parts_of(value, first, datatype) for value in values))
     else:
-        elements = chain.from_iterable(map(itemgetter(*(feature.name for feature in one.features)), instances))
-    flat = list(elements)
-    if not set(map(type, flat)) <= {int, float}:
-        raise InvalidInput("not only numbers")
-    return to_array("", flat, datatype).reshape(len(instances), *(first.shape or (len(one.features),)))
+        elements = _row_by_row(instances, one.features, datatype)
+    return to_array("", elements, datatype).reshape(len(instances), *(first.shape or (len(one.features),)))
+
+
+def _row_by_row(instances: list[dict[str, Any]], features: Sequence[Feature], datatype: str) -> list[Any]:
+    """The elements of single values, row-major. Raises InvalidInput, without a place."""
+    names = [feature.name for feature in features]
+    try:
+        rows = map(itemgetter(*names), instances)
+        flat = list(chain.from_iterable(rows) if len(names) > 1 else rows)
+    except KeyError:
+        flat = [row.get(name, ABSENT) for row in instances for name in names]
+    if set(map(type, flat)) <= {int, float} and all(feature.kind == "number" for feature in features):
+        return flat
+    return [element_of(value, feature, datatype) for value, feature in zip(flat, cycle(features), strict=False)]
 
 
 def _by_rows(instances: list[Any], manifest: Manifest) -> Sent:
@@ -109,7 +120,7 @@ def _by_rows(instances: list[Any], manifest: Manifest) -> Sent:
         if not isinstance(instance, dict):
             problems.append(Problem(row, f"instances[{row}]: {kind_of(instance)}, wanted an object of {wanted}"))
         elif unknown := [name for name in instance if name not in features]:
-            problems += [Problem(row, f"{place_of(row, name)}: unknown field, wanted {wanted}") for name in unknown]
+            problems += [Problem(row, f"{place_of(row, name[:MOST_SHOWN])}: unknown field") for name in unknown]
         if len(problems) >= MOST_VIOLATIONS:
             instances = instances[: row + 1]
             break
@@ -129,22 +140,20 @@ def _by_columns(inputs: Any, manifest: Manifest) -> Sent:
     rows = max(sizes.values(), default=0)
     if not rows:
         raise InvalidInput("inputs: empty, wanted at least one row")
-    features = {feature.name: feature for feature in manifest.features}
-    problems = [
-        Problem(0, f"inputs.{name}: unknown field, wanted {listed(features)}")
-        for name in inputs
-        if name not in features
-    ]
+    names = {feature.name for feature in manifest.features}
+    problems = [Problem(0, f"inputs.{name[:MOST_SHOWN]}: unknown field") for name in inputs if name not in names]
     columns = dict(inputs)
-    for name in features.keys() - inputs.keys():
-        refused = features[name].missing == "refuse"
-        columns[name] = [TOLD if refused else ABSENT] * rows
+    for feature in manifest.features:
+        if feature.name in inputs:
+            continue
+        refused = feature.missing == "refuse"
+        columns[feature.name] = [TOLD if refused else ABSENT] * rows
         if refused:
-            problems.append(Problem(0, f"inputs.{name}: missing, wanted a list, each {features[name].wanted_whole}"))
+            problems.append(Problem(0, f"inputs.{feature.name}: missing, wanted a list, each {feature.wanted_whole}"))
     return Sent(rows, columns, problems, by_columns=True)
 
 
-def _tensors(sent: Sent, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
+def _one_by_one(sent: Sent, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
     datatypes = {spec.name: spec.datatype for spec in signature.inputs}
     columns = {
         feature.name: _column(

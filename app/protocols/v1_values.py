@@ -59,7 +59,7 @@ def _padded(value: list[Any], feature: Feature, allowance: media.Allowance) -> l
 def parts_of(value: Any, feature: Feature, datatype: str) -> list[Any]:
     """The elements of a value as the tensor takes them. Raises InvalidInput with what follows the value's place."""
     if not feature.shape:
-        return [_element(value, feature, datatype)]
+        return [element_of(value, feature, datatype)]
     if value is None or value is ABSENT:
         raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted_whole}")
     parts = flatten("", value, feature.shape)
@@ -68,13 +68,14 @@ def parts_of(value: Any, feature: Feature, datatype: str) -> list[Any]:
     converted = []
     for at, part in enumerate(parts):
         try:
-            converted.append(_element(part, feature, datatype))
+            converted.append(element_of(part, feature, datatype))
         except InvalidInput as error:
             raise InvalidInput(f"{index_of(at, feature.shape)}{error}") from error
     return converted
 
 
-def _element(value: Any, feature: Feature, datatype: str) -> Any:
+def element_of(value: Any, feature: Feature, datatype: str) -> Any:
+    """A single value, or an element of a block, as the tensor takes it. Raises InvalidInput as the others do."""
     if value is None or value is ABSENT:
         if feature.missing == "nan":
             return math.nan
