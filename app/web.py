@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
-from types import MappingProxyType
 from typing import TypeVar
 
 import orjson
@@ -307,7 +306,7 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
 
 
-def error_response(error: ServingError, facts: Mapping[str, object] = MappingProxyType({})) -> Response:
+def error_response(error: ServingError, facts: Mapping[str, object] | None = None) -> Response:
     """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log.
 
     facts: what a route has to tell beside the error.
@@ -330,12 +329,10 @@ def error_response(error: ServingError, facts: Mapping[str, object] = MappingPro
 
 
 def _response(
-    status: int,
-    message: str,
-    headers: dict[str, str] | None = None,
-    facts: Mapping[str, object] = MappingProxyType({}),
+    status: int, message: str, headers: dict[str, str] | None = None, facts: Mapping[str, object] | None = None
 ) -> Response:
-    return Response(orjson.dumps({"error": message, **facts}), status, headers, media_type="application/json")
+    content = {"error": message, **(facts or {})}
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def _bug_response(call: Call) -> Response:

@@ -44,6 +44,9 @@ SAMPLE_RATES_HZ = (1_000, 768_000)
 UNKNOWN_LENGTH = 2**62
 """libsndfile's frames of a stream without a length are above."""
 
+MP3_FRAME, MP3_FRAME_BYTES = 1152, 1441
+"""Samples and bytes of one frame of an MP3, at most."""
+
 FULL_SCALE = 1.0
 
 _QUIET = Lock()
@@ -152,13 +155,13 @@ def read_sound(data: bytes, feature: Feature, allowance: Allowance) -> NDArray[n
     [samples], rate = feature.shape, feature.sample_rate
     assert rate is not None
     _check_sound_starts(data)
-    with _reading("sound"), soundfile.SoundFile(BytesIO(data)) as file:
+    source = BytesIO(data)
+    with _reading("sound"), soundfile.SoundFile(source) as file:
         most = samples * file.samplerate // rate
         _check_header(file, most, samples / rate)
         allowance.take_samples(max(file.frames * file.channels, samples))
         frames = file.read(file.frames, dtype="float32", always_2d=True)
-        if len(frames) < file.frames:
-            raise InvalidInput(f"a sound that breaks off: {len(frames)} frames, its header says {file.frames}")
+        _check_end(file, len(frames), data[source.tell() :], len(data))
         if file.subtype in ("FLOAT", "DOUBLE") and not np.abs(frames).max() <= FULL_SCALE:
             raise InvalidInput(f"a sound with samples up to {np.abs(frames).max():g}, wanted {feature.wanted}")
         mono = frames.mean(axis=1)
@@ -175,8 +178,7 @@ def _check_sound_starts(data: bytes) -> None:
     Pipes write 0 or all ones for a length that they do not know yet.
     """
     wav = data.startswith(b"RIFF") and data.startswith(b"WAVE", 8)
-    mp3 = data[:1] == b"\xff" and len(data) > 1 and data[1] >= 0xE0
-    if not (wav or mp3 or data.startswith((b"fLaC", b"OggS", b"ID3"))):
+    if not (wav or _starts_as_mp3(data) or data.startswith((b"fLaC", b"OggS", b"ID3"))):
         raise InvalidInput("not a WAV, FLAC, OGG or MP3 sound")
     length = int.from_bytes(data[4:8], "little")
     if wav and length not in (0, 2**32 - 1) and length + 8 > len(data) + 1:  # a last byte of padding may be left out
@@ -196,6 +198,25 @@ def _check_header(file: Any, most: int, seconds: float) -> None:
         raise InvalidInput("a sound without a sample")
     if file.frames > most:
         raise InvalidInput(f"{file.frames / file.samplerate:.6g} s, wanted at most {seconds:.6g} s")
+
+
+def _check_end(file: Any, frames: int, rest: bytes, whole: int) -> None:
+    """Raises InvalidInput where there was less, or is more, than the header said.
+
+    rest: the bytes that were not read, of `whole` many.
+
+    An MP3 need not have a header: libsndfile then guesses its frames from the first one's bit rate. That is right to a
+    percent where the rate is constant, and cuts off a sound without a word where it is not.
+    """
+    mp3 = file.format == "MP3"
+    if frames < file.frames - (max(2 * MP3_FRAME, file.frames // 50) if mp3 else 0):
+        raise InvalidInput(f"a sound that breaks off: {frames} frames, its header says {file.frames}")
+    if mp3 and _starts_as_mp3(rest) and len(rest) > max(2 * MP3_FRAME_BYTES, whole // 50):
+        raise InvalidInput("an MP3 sound of varying bit rate without the header that says how long it is")
+
+
+def _starts_as_mp3(data: bytes) -> bool:
+    return data[:1] == b"\xff" and data[1:2] >= b"\xe0"
 
 
 @contextmanager

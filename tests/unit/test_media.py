@@ -2,10 +2,12 @@
 
 import struct
 from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -171,6 +173,31 @@ def test_every_kind_of_sound_is_read(kind: str, subtype: str, tolerance: float) 
 def test_an_mp3_is_read() -> None:
     heard = hear(sound(sine(440, RATE), RATE, "MP3", "MPEG_LAYER_III"), clip())
     assert loudest(heard, RATE) == 440
+
+
+def test_an_mp3_without_a_header_is_read_where_its_bit_rate_is_constant_and_refused_where_it_is_cut_short() -> None:
+    hiss = np.random.default_rng(1).uniform(-0.5, 0.5, 10 * RATE)
+    calmer = np.concatenate([hiss, 0.2 * sine(440, RATE, 10)])
+    with pytest.raises(InvalidInput, match="MP3 sound of varying bit rate without the header"):
+        hear(without_header(mp3(calmer, "VARIABLE")), clip(30 * RATE))
+    for file in (mp3(calmer, "CONSTANT"), mp3(calmer, "VARIABLE"), without_header(mp3(calmer, "CONSTANT"))):
+        heard = hear(file + b"TAG" + bytes(125), clip(30 * RATE))
+        assert np.abs(heard[: 10 * RATE]).max() > 0.3
+        assert abs(int(np.flatnonzero(heard)[-1]) - 20 * RATE) < RATE / 5
+
+
+def mp3(samples: NDArray[np.floating], mode: str) -> bytes:
+    file = BytesIO()
+    with soundfile.SoundFile(
+        file, "w", RATE, 1, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5, bitrate_mode=mode
+    ) as writer:
+        writer.write(samples)
+    return file.getvalue()
+
+
+def without_header(data: bytes) -> bytes:
+    """From the second frame on; the first says how many there are."""
+    return data[data.find(data[:2], 60) :]
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
