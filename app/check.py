@@ -4,7 +4,8 @@ from pathlib import Path
 
 from app.errors import ModelLoadFailed
 from app.inference.threads import cores
-from app.repository import Version, open_from, scan
+from app.layout import Version, scan
+from app.repository import open_from
 
 
 def run(folder: Path) -> int:

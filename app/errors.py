@@ -36,6 +36,10 @@ class BodyTooLarge(ServingError):
     """A body over the limit."""
 
 
+class MediaTooLarge(ServingError):
+    """Images or sounds that would take up more than the limit once they are decoded."""
+
+
 class UnsupportedMedia(ServingError):
     """A body in a type or an encoding that the service does not read."""
 
@@ -46,6 +50,10 @@ class Unsupported(ServingError):
 
 class Unauthorized(ServingError):
     """No API key, or one that is not known."""
+
+
+class Forbidden(ServingError):
+    """What the service, or the caller's key, does not allow."""
 
 
 class ModelNotFound(ServingError):

@@ -8,68 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from app.errors import ModelLoadFailed
-
-
-class Record(BaseModel):
-    """Immutable, and an unknown key is an error that names the known ones."""
-
-    model_config = ConfigDict(frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys_only(cls, values: Any) -> Any:
-        unknown = [str(key) for key in values if key not in cls.model_fields] if isinstance(values, dict) else []
-        if unknown:
-            raise ValueError(f"unknown key {', '.join(unknown)}; wanted some of {', '.join(cls.model_fields)}")
-        return values
-
-
-class Feature(Record):
-    """One named input of the model, as a caller sends it.
-
-    kind:  a category is sent by its name; into a tensor of numbers it goes as its place in `categories`, from 0.
-    shape: of one instance's value: [] for a single number, [8, 8] for a small image.
-    minimum, maximum: the range that is accepted, in `unit`; None leaves that side open.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    description: str = ""
-    kind: Literal["number", "integer", "category", "text"] = "number"
-    unit: str = ""
-    shape: tuple[int, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    categories: tuple[str, ...] = ()
-    example: Any
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        if self.kind == "category" and len(set(self.categories)) != max(1, len(self.categories)):
-            raise ValueError(f"{self.name}: a category needs categories, each once")
-        if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
-            raise ValueError(f"{self.name}: minimum {self.minimum} is above maximum {self.maximum}")
-        return self
-
-    @property
-    def wanted(self) -> str:
-        """What a value of this feature must be, in words: `0 to 50 mm`."""
-        if self.kind == "category":
-            return "one of " + ", ".join(self.categories)
-        if self.kind == "text":
-            return "a text"
-        noun, span = "an integer" if self.kind == "integer" else "a finite number", self._span()
-        return noun if not span else f"{noun}, {span}" if self.kind == "integer" else span
-
-    def _span(self) -> str:
-        """`0 to 50 mm`, `0 mm or more`, `50 mm or less`, or nothing without a bound."""
-        unit = f" {self.unit}" if self.unit else ""
-        low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
-        if low is not None and high is not None:
-            return f"{low} to {high}{unit}"
-        return f"{low}{unit} or more" if low is not None else f"{high}{unit} or less" if high is not None else ""
+from app.feature import Feature, Record
 
 
 class InputTensor(Record):
@@ -92,7 +34,7 @@ class InputTensor(Record):
 class OutputTensor(Record):
     """An output of the graph, as V1 answers it.
 
-    probabilities: (rows, len(labels)) -> fields `label` and `probability`.
+    probabilities: (rows, len(labels)) -> fields `label` and `probability`, and on request `probabilities`, of all.
     value:         (rows,) or (rows, 1) -> one number in the field `name`, in `unit`.
     """
 
@@ -213,8 +155,12 @@ class Manifest(Record):
         _unique("feature", [feature.name for feature in self.features])
         _unique("output", [one.tensor for one in self.outputs])
         _unique("output field", [one.name for one in self.outputs])
-        if sum(one.kind == "probabilities" for one in self.outputs) > 1:
+        classes = sum(one.kind == "probabilities" for one in self.outputs)
+        if classes > 1:
             raise ValueError("one output of probabilities at most: a prediction has one label")
+        values = {one.name for one in self.outputs if one.kind == "value"}
+        if classes and (taken := values & {"label", "probability", "probabilities"}):
+            raise ValueError(f"a value cannot be called {', '.join(sorted(taken))} beside probabilities")
         return self
 
     @property
@@ -255,7 +201,7 @@ class ModelConfig(Record):
     """
 
     versions: VersionPolicy | Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = VersionPolicy()
-    labels: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")], int] = {}
+    labels: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$")], int] = Field(default_factory=dict)
     batching: Batching | Literal[False] = Batching()
     deadline_ms: Annotated[int, Field(ge=1)] = 30_000
     instances: Annotated[int, Field(ge=1)] | None = None

@@ -1,27 +1,113 @@
 """Every Prometheus series of the service: its name, unit and labels.
 
 One `Metrics` belongs to one app. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start;
-prometheus-client then keeps every value in a file there and a scrape of any worker adds up all of them.
+prometheus-client then keeps every value in a file there and a scrape of any worker adds up all of them. The protocol's
+statistics are read from the same series, so that they are right for several workers too.
 """
 
 import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from time import time
+from typing import Protocol
 
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, Summary, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+VERSION = ("model", "version")
+
+UNEXPOSED = "headrace_statistics_"
+"""Begins the names of series for the protocol's statistics alone: one for each batch size is too many to scrape."""
+
+STAGES = ("queue", "input", "infer", "output")
+"""What a request goes through: it waits, is stacked with others, is computed, and is cut out of the batch."""
+
+
+class _Bound(Protocol):
+    """A series whose labels are set."""
+
+    def inc(self, amount: float = 1) -> None: ...
+
 
 class ModelMetrics:
-    """The series of one model, labels already bound."""
+    """The series of one model version, labels already bound."""
 
-    def __init__(self, owner: "Metrics", model: str) -> None:
-        self.queue_seconds = owner.queue_seconds.labels(model)
-        self.compute_seconds = owner.compute_seconds.labels(model)
-        self.batch_rows = owner.batch_rows.labels(model)
-        self.queue_rows = owner.queue_rows.labels(model)
+    def __init__(self, owner: "Metrics", model: str, version: int) -> None:
+        place = (model, str(version))
+        self.queue_seconds = owner.queue_seconds.labels(*place)
+        self.compute_seconds = owner.compute_seconds.labels(*place)
+        self.batch_rows = owner.batch_rows.labels(*place)
+        self.queue_rows = owner.queue_rows.labels(*place)
+        self._succeeded = owner.inference_seconds.labels(*place, "success")
+        self._failed = owner.inference_seconds.labels(*place, "fail")
+        self._last = owner.last_inference.labels(*place)
+        self._stages = {stage: owner.stage_seconds.labels(*place, stage) for stage in STAGES}
+        self._owner, self._place = owner, place
+        self._runs: dict[int, dict[str, _Bound]] = {}
+
+    def request(self, seconds: float, succeeded: bool) -> None:
+        """One request, decoded, answered and encoded in so long."""
+        if succeeded:
+            self._last.set(time())
+        (self._succeeded if succeeded else self._failed).observe(seconds)
+
+    def stages(self, seconds: Mapping[str, float]) -> None:
+        """Where one answered request spent its time, by stage."""
+        for stage, spent in seconds.items():
+            self._stages[stage].inc(spent)
+
+    def run(self, rows: int, seconds: Mapping[str, float]) -> None:
+        """One run over so many rows; seconds: by stage, without the queue's."""
+        self.compute_seconds.observe(seconds["infer"])
+        self.batch_rows.observe(rows)
+        if rows not in self._runs:
+            self._runs[rows] = {
+                "count": self._owner.batches.labels(*self._place, rows),
+                **{stage: self._owner.batch_seconds.labels(*self._place, rows, stage) for stage in STAGES[1:]},
+            }
+        for series, spent in {"count": 1.0, **seconds}.items():
+            self._runs[rows][series].inc(spent)
+
+
+class Statistics:
+    """One model version since the start, over all workers.
+
+    requests: outcome (success, fail) -> how many, and their seconds from decoding to encoding.
+    stages:   stage -> seconds, summed over the requests that succeeded.
+    batches:  rows of a run -> how many runs, and their seconds by stage.
+    """
+
+    def __init__(self) -> None:
+        self.rows = self.runs = 0
+        self.last_inference_s = 0.0
+        self.requests: dict[str, list[float]] = {"success": [0, 0.0], "fail": [0, 0.0]}
+        self.stages: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+        self.batches: dict[int, dict[str, float]] = defaultdict(lambda: dict.fromkeys(("count", *STAGES[1:]), 0.0))
+
+    def add(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        """Take one sample in; those that say nothing of a request or a run are passed over."""
+        match name.removeprefix("headrace_"):
+            case "batch_rows_sum":
+                self.rows = int(value)
+            case "batch_rows_count":
+                self.runs = int(value)
+            case "last_inference_timestamp_seconds":
+                self.last_inference_s = value
+            case "inference_seconds_count":
+                self.requests[labels["outcome"]][0] = value
+            case "inference_seconds_sum":
+                self.requests[labels["outcome"]][1] = value
+            case "stage_seconds_total":
+                self.stages[labels["stage"]] = value
+            case "statistics_batches_total":
+                self.batches[int(labels["rows"])]["count"] = value
+            case "statistics_batch_seconds_total":
+                self.batches[int(labels["rows"])][labels["stage"]] = value
 
 
 class Metrics:
@@ -42,38 +128,57 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.inference_seconds = Summary(
+            "headrace_inference_seconds",
+            "From a whole body to a whole answer, by outcome: success or fail.",
+            (*VERSION, "outcome"),
+            registry=registry,
+        )
+        self.stage_seconds = Counter(
+            "headrace_stage_seconds_total",
+            "Where the requests that succeeded spent their time: queue, input (stacking), infer, output (cutting).",
+            (*VERSION, "stage"),
+            registry=registry,
+        )
         self.queue_seconds = Histogram(
             "headrace_queue_seconds",
             "From entering the model's queue to the start of the run.",
-            ("model",),
+            VERSION,
             buckets=SECONDS,
             registry=registry,
         )
         self.compute_seconds = Histogram(
             "headrace_compute_seconds",
             "One run of the graph, whatever the number of requests in it.",
-            ("model",),
+            VERSION,
             buckets=SECONDS,
             registry=registry,
         )
         self.batch_rows = Histogram(
             "headrace_batch_rows",
             "Rows in one run; sum divided by count is the mean batch size.",
-            ("model",),
+            VERSION,
             buckets=ROWS,
             registry=registry,
         )
         self.queue_rows = Gauge(
             "headrace_queue_rows",
             "Rows that wait for a run.",
-            ("model",),
+            VERSION,
             multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.last_inference = Gauge(
+            "headrace_last_inference_timestamp_seconds",
+            "When the model version last answered, in seconds since 1970.",
+            VERSION,
+            multiprocess_mode="max",
             registry=registry,
         )
         self.model_ready = Gauge(
             "headrace_model_ready",
             "1 where the model version serves, 0 where it does not; the least over all workers.",
-            ("model", "version"),
+            VERSION,
             multiprocess_mode="livemin",
             registry=registry,
         )
@@ -81,6 +186,15 @@ class Metrics:
             "headrace_process_resident_memory_bytes",
             "Resident memory of a serving process.",
             multiprocess_mode="liveall",
+            registry=registry,
+        )
+        self.batches = Counter(
+            f"{UNEXPOSED}batches_total", "Runs, by their rows.", (*VERSION, "rows"), registry=registry
+        )
+        self.batch_seconds = Counter(
+            f"{UNEXPOSED}batch_seconds_total",
+            "Seconds of runs, by their rows and stage.",
+            (*VERSION, "rows", "stage"),
             registry=registry,
         )
 
@@ -91,8 +205,31 @@ class Metrics:
     def exposition(self) -> bytes:
         """All series in Prometheus's text format, of every worker."""
         self.measure_process()
+        return generate_latest(_Exposed(self.collect))
+
+    def statistics(self) -> dict[tuple[str, int], Statistics]:
+        """Model and version -> what it has done. Reads a file of every worker: off the event loop, please."""
+        found: dict[tuple[str, int], Statistics] = defaultdict(Statistics)
+        for metric in self.collect():
+            for sample in metric.samples:
+                if "version" in sample.labels:
+                    place = sample.labels["model"], int(sample.labels["version"])
+                    found[place].add(sample.name, sample.labels, sample.value)
+        return found
+
+    def collect(self) -> Iterable[Metric]:
+        """Every series, summed over all workers."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-            return generate_latest(self._registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+            return self._registry.collect()
+        collected: Iterable[Metric] = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]
+        return collected
+
+
+class _Exposed(Collector):
+    """What a scrape sees."""
+
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return (metric for metric in self._collect() if not metric.name.startswith(UNEXPOSED))

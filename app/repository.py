@@ -1,64 +1,35 @@
-"""The model repository: `models/` on disk becomes ready Models.
+"""The model repository: `models/` on disk becomes ready Models, which come and go while others serve.
 
-models/<name>/[config.yaml], <version>/{model.onnx, [manifest.json]}: Triton's layout. A version that cannot be loaded
-keeps its reason and does not stop the others.
+A version that cannot be loaded keeps its reason and does not stop the others. Loading a model again serves its old
+versions until the new ones are ready; a new one that fails leaves the old ones serving.
 """
 
 import asyncio
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+import gc
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 
 from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady
 from app.inference.model import Model, Opened, open_version
-from app.manifest import ModelConfig, VersionPolicy, read_config, read_manifest
+from app.layout import Entry, State, Version, find_entry, folders, scan
+from app.manifest import ModelConfig, read_manifest
 from app.metrics import Metrics
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-RESERVED = {"stats"}  # GET /v2/models/stats would hide a model of this name
 
 log = structlog.get_logger("headrace.repository")
 
 
-class State(StrEnum):
-    """A version's state, in the words of the protocol's model repository extension."""
-
-    LOADING = "LOADING"
-    READY = "READY"
-    UNAVAILABLE = "UNAVAILABLE"
-
-
-@dataclass
-class Version:
-    """One version of a model: it is loading until it has either a `model` or a `reason` why there is none."""
+@dataclass(frozen=True)
+class Listed:
+    """One line of the index. version: None for a model of which no version is known."""
 
     name: str
-    number: int
-    config: ModelConfig
-    file: Path
-    reason: str = ""
-    model: Model | None = None
-
-    @property
-    def state(self) -> State:
-        if self.model is not None:
-            return State.READY
-        return State.UNAVAILABLE if self.reason else State.LOADING
-
-
-@dataclass
-class Entry:
-    """A model folder: its versions, or the reason why it has none."""
-
-    name: str
-    required: bool
-    versions: dict[int, Version]
-    reason: str = ""
-    labels: Mapping[str, int] = field(default_factory=dict)
+    version: int | None
+    state: State
+    reason: str
 
 
 class Repository:
@@ -68,8 +39,10 @@ class Repository:
     """
 
     def __init__(self, folder: Path, metrics: Metrics, cores: int) -> None:
-        self._metrics, self._cores = metrics, cores
+        self._folder, self._metrics, self._cores = folder, metrics, cores
         self._entries = {entry.name: entry for entry in scan(folder)}
+        self._gate = asyncio.Semaphore(cores)
+        self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.generation = 0
 
     async def load(self) -> None:
@@ -77,12 +50,86 @@ class Repository:
         for entry in self._entries.values():
             if entry.reason:
                 log.error("model_failed", model=entry.name, reason=entry.reason)
-        gate = asyncio.Semaphore(self._cores)
-        await asyncio.gather(*(self._load_version(version, gate) for version in self.versions()))
+        await self._open(self.versions())
+        _settle()
 
-    async def _load_version(self, version: Version, gate: asyncio.Semaphore) -> None:
+    async def load_model(self, name: str, config: ModelConfig | None = None) -> None:
+        """Serve what the model's folder holds now, in place of what was served before.
+
+        config: instead of the folder's config.yaml, until the next load.
+
+        Raises ModelNotFound, and ModelLoadFailed with the reason of each version that cannot be served; what it was to
+        take over from serves on, under the labels that it had.
+        """
+        async with self._change_of(name):
+            entry = await asyncio.to_thread(find_entry, self._folder, name, config)
+            before = self._entries.get(name, Entry(name, False, {}))
+            old, awaited = before.serving, name in self.waiting()
+            for version in entry.versions.values():
+                version.awaited = awaited
+            if entry.reason:
+                entry.required = awaited
+                for version in old:
+                    version.reason = entry.reason
+                self._entries[name] = before if old else entry
+                raise ModelLoadFailed(f"model {name}: {entry.reason}")
+            self._show(before if old else entry, entry.versions | {version.number: version for version in old})
+            await self._open(entry.versions.values())
+            failed = {n: version.reason for n, version in entry.versions.items() if version.model is None}
+            if failed:
+                kept = [v for v in old if v.number not in entry.versions or v.number in failed]
+                for version in kept:
+                    version.reason = failed.get(version.number, "")
+                    self._metrics.model_ready.labels(version.name, version.number).set(1)
+                self._show(entry, entry.versions | {version.number: version for version in kept})
+                entry.labels = before.labels if old else entry.labels
+            else:
+                self._show(entry, entry.versions)
+            await self._retire(old)
+        if failed:
+            told = "; ".join(f"version {number}: {reason}" for number, reason in failed.items())
+            raise ModelLoadFailed(f"model {name}: {told}")
+
+    async def unload_model(self, name: str) -> None:
+        """Take the model out of service, once all that it has accepted is answered. Raises ModelNotFound."""
+        async with self._change_of(name):
+            entry = self._entry(name)
+            old = entry.serving
+            gone = {
+                v.number: Version(name, v.number, v.config, v.file, reason="unloaded", awaited=False)
+                for v in entry.versions.values()
+            }
+            self._show(entry, gone)
+            await self._retire(old)
+        log.info("model_unloaded", model=name)
+
+    def _change_of(self, name: str) -> asyncio.Lock:
+        """Held by one change of a model at a time."""
+        return self._changes.setdefault(name, asyncio.Lock())
+
+    def _show(self, entry: Entry, versions: dict[int, Version]) -> None:
+        """From now on the model is this entry, with these versions."""
+        entry.versions = dict(sorted(versions.items()))
+        self._entries[entry.name] = entry
+        self.generation += 1
+
+    async def _retire(self, old: Iterable[Version]) -> None:
+        """Wait for the answers of versions that are no longer shown, and let go of their sessions."""
+        for version in old:
+            shown = self._entries[version.name].versions.get(version.number)
+            if version is shown or version.model is None:
+                continue
+            await version.model.drained()
+            version.model = None
+            self._metrics.model_ready.labels(version.name, version.number).set(shown is not None and bool(shown.model))
+        await asyncio.to_thread(_settle)
+
+    async def _open(self, versions: Iterable[Version]) -> None:
+        await asyncio.gather(*map(self._open_version, versions))
+
+    async def _open_version(self, version: Version) -> None:
         try:
-            async with gate:
+            async with self._gate:
                 opened = await asyncio.to_thread(open_from, version, self._cores)
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
             log.info("model_ready", **described(version.model))
@@ -104,13 +151,26 @@ class Repository:
         """Every version that serves."""
         return [version.model for version in self.versions() if version.model is not None]
 
+    async def index(self) -> list[Listed]:
+        """Every version known, every model without one, and every folder that has not been loaded, by name."""
+        listed = []
+        for entry in self._entries.values():
+            listed += [Listed(v.name, v.number, v.state, v.reason) for v in entry.versions.values()]
+            if not entry.versions:
+                listed.append(Listed(entry.name, None, State.UNAVAILABLE, entry.reason))
+        present = await asyncio.to_thread(folders, self._folder)
+        new = [name for name in present if name not in self._entries]
+        return sorted(
+            [*listed, *(Listed(name, None, State.UNAVAILABLE, "not loaded") for name in new)], key=lambda one: one.name
+        )
+
     def serving(self, name: str) -> list[Model]:
         """The versions of one model that serve, by number; the last answers calls without a version.
 
         Raises ModelNotFound for an unknown name, ModelNotReady when none of its versions serves.
         """
         entry = self._entry(name)
-        ready = [version.model for version in entry.versions.values() if version.model is not None]
+        ready = [version.model for version in entry.serving if version.model is not None]
         if not ready:
             loading = any(version.state is State.LOADING for version in entry.versions.values())
             raise ModelNotReady(f"model {name} is not ready: {self._why_not(entry)}", loading)
@@ -141,12 +201,17 @@ class Repository:
             raise ModelNotFound(f"model {name} has no version or label {label!r}; labels: {told}")
         return labels[label]
 
+    def config(self, name: str, number: int) -> ModelConfig:
+        """How a version of a model is served. Raises ModelNotFound."""
+        return self._entry(name).versions[number].config
+
     def waiting(self) -> dict[str, str]:
         """Required models that do not serve, each with the reason; empty when the service is ready."""
         return {
             entry.name: self._why_not(entry)
             for entry in self._entries.values()
-            if entry.required and (not entry.versions or any(v.model is None for v in entry.versions.values()))
+            if entry.required
+            and (not entry.versions or any(v.awaited and v.model is None for v in entry.versions.values()))
         }
 
     def missing_providers(self) -> dict[str, list[str]]:
@@ -167,6 +232,14 @@ class Repository:
     def _why_not(entry: Entry) -> str:
         reasons = [v.reason for v in entry.versions.values() if v.reason]
         return entry.reason or "; ".join(reasons) or "it is loading"
+
+
+def _settle() -> None:
+    """Collect what a change left, and leave what is loaded out of the collector's rounds: it stays, and looking at it
+    stopped the loop for 35 ms at a time (64 callers: p99 61 -> 22 ms, 1.28 times the requests)."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def open_from(version: Version, cores: int) -> Opened:
@@ -197,42 +270,3 @@ def described(model: Model) -> dict[str, object]:
         "instances": model.share.instances,
         "threads": model.share.threads,
     }
-
-
-def scan(folder: Path) -> list[Entry]:
-    """The model folders, by name; hidden files, loose files and folders such as `.git` are passed over."""
-    places = sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
-    return [_read_entry(place) for place in places]
-
-
-def _read_entry(place: Path) -> Entry:
-    name = place.name
-    if not NAME.fullmatch(name) or name in RESERVED:
-        return Entry(name, False, {}, f"cannot be a model's name; wanted {NAME.pattern}, not {', '.join(RESERVED)}")
-    try:
-        config = read_config(place / "config.yaml")
-        numbers = _chosen(place, config)
-    except ModelLoadFailed as error:
-        return Entry(name, True, {}, str(error))
-    except OSError as error:
-        return Entry(name, True, {}, f"the folder cannot be read: {error.strerror}")
-    versions = {n: Version(name, n, config, place / str(n) / "model.onnx") for n in numbers}
-    return Entry(name, config.required, versions, labels=config.labels)
-
-
-def _chosen(place: Path, config: ModelConfig) -> list[int]:
-    """The versions that the policy serves, ascending. Raises ModelLoadFailed when there are none."""
-    present = sorted(int(p.name) for p in place.iterdir() if re.fullmatch(r"[1-9][0-9]*", p.name) and p.is_dir())
-    if isinstance(config.versions, VersionPolicy):
-        chosen = present[-config.versions.latest :]
-    elif config.versions == "all":
-        chosen = present
-    else:
-        chosen = sorted(set(config.versions))
-        if absent := set(chosen) - set(present):
-            raise ModelLoadFailed(f"config.yaml asks for versions {sorted(absent)}; there are {present}")
-    if unserved := sorted(set(config.labels.values()) - set(chosen)):
-        raise ModelLoadFailed(f"config.yaml labels versions {unserved}; it serves {chosen}")
-    if not chosen:
-        raise ModelLoadFailed("no version folder; wanted <version>/model.onnx with a positive integer")
-    return chosen

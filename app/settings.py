@@ -37,6 +37,21 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1, description="the largest request body that is read, in bytes")] = (
         64 * 1024 * 1024
     )
+    nonfinite: Annotated[
+        Literal["token", "string", "null", "error"],
+        Field(description='NaN and infinity in JSON, both ways: bare `NaN`, text `"NaN"`, `null` for NaN, or refused'),
+    ] = "token"
+    repository_control: Annotated[
+        bool, Field(description="load and unload models over HTTP, on all workers at once")
+    ] = False
+    max_image_pixels: Annotated[
+        int,
+        Field(ge=1, description="pixels of all images of a request together, as sent or as the model takes them"),
+    ] = 16 * 1024 * 1024
+    max_audio_samples: Annotated[
+        int,
+        Field(ge=1, description="samples of all sounds of a request together, every channel counted"),
+    ] = 16 * 1024 * 1024
     stop_timeout_s: Annotated[int, Field(ge=0, description="seconds that a stop waits for answers under way")] = 30
     log_format: Annotated[
         Literal["auto", "json", "console"],

@@ -9,7 +9,7 @@ import hmac
 import logging
 import re
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from math import ceil
 from time import perf_counter
@@ -31,8 +31,10 @@ from app.errors import (
     BodyTooLarge,
     CallerGone,
     DeadlineExceeded,
+    Forbidden,
     InferenceFailed,
     InvalidInput,
+    MediaTooLarge,
     ModelLoadFailed,
     ModelNotFound,
     ModelNotReady,
@@ -50,15 +52,17 @@ from app.repository import Repository
 
 STATUS: dict[type[ServingError], int] = {
     InvalidInput: 400,
+    ModelLoadFailed: 400,
     OutsideDomain: 400,
     Unauthorized: 401,
+    Forbidden: 403,
     ModelNotFound: 404,
     BodyTooLarge: 413,
+    MediaTooLarge: 413,
     UnsupportedMedia: 415,
     QueueFull: 429,
     CallerGone: 499,
     InferenceFailed: 500,
-    ModelLoadFailed: 500,
     Unsupported: 501,
     ModelNotReady: 503,
     DeadlineExceeded: 504,
@@ -75,6 +79,12 @@ SHOWN_PATH = 200
 
 LARGE_BODY_BYTES = 64 * 1024
 """From this size on a body is decoded off the event loop: about a millisecond of JSON."""
+
+LARGE_COMPRESSED_BYTES = 2048
+"""From this size on a part of a compressed body is inflated off the event loop: it may become 1000 times as large."""
+
+LARGEST_ITEM_BYTES = 8
+"""Of all datatypes; numbers at a multiple of it can be read where they lie."""
 
 
 class NameConvertor(StringConvertor):
@@ -200,6 +210,19 @@ def _too_large(size: str, limit: int) -> str:
 
 async def read_body(request: Request) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it outgrows the limit, whatever Content-Length said."""
+    return b"".join(await _read_parts(request))
+
+
+async def read_aligned_body(request: Request, offset: int) -> memoryview:
+    """The whole body at such a place in memory that what follows its first `offset` bytes is read where it lies.
+
+    Numbers at an odd address are copied once more before onnxruntime takes them. Raises as read_body.
+    """
+    padding = -offset % LARGEST_ITEM_BYTES
+    return memoryview(b"".join([bytes(padding), *await _read_parts(request)]))[padding:]
+
+
+async def _read_parts(request: Request) -> list[bytes]:
     limit: int = request.app.state.max_body_bytes
     _check_content_type(request.headers.get("content-type", ""))
     encoding = request.headers.get("content-encoding", "").strip().lower() or "identity"
@@ -210,12 +233,18 @@ async def read_body(request: Request) -> bytes:
             size += len(part)
             if size > limit:
                 raise BodyTooLarge(_too_large("more", limit))
-            parts.append(inflater.feed(part) if inflater else part)
+            parts.append(await _inflated(inflater, part) if inflater else part)
     except ClientDisconnect as error:
         raise CallerGone("the caller hung up before the end of the body") from error
     if inflater:
         inflater.finish()
-    return b"".join(parts)
+    return parts
+
+
+async def _inflated(inflater: Inflater, part: bytes) -> bytes:
+    """A small part may become a thousand times as much, so all but the smallest are inflated in a thread."""
+    small = len(part) < LARGE_COMPRESSED_BYTES
+    return inflater.feed(part) if small else await asyncio.to_thread(inflater.feed, part)
 
 
 def _check_content_type(sent: str) -> None:
@@ -235,9 +264,12 @@ async def body_response(request: Request, body: bytes, headers: dict[str, str], 
     return Response(body, headers=headers, media_type=media_type)
 
 
-async def decoded(body: bytes, decode: Callable[[], Answer]) -> Answer:
-    """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on."""
-    return decode() if len(body) < LARGE_BODY_BYTES else await asyncio.to_thread(decode)
+async def decoded(body: bytes | memoryview, decode: Callable[[], Answer], *, slow: bool = False) -> Answer:
+    """What decode makes of the body; a large one is decoded in a thread, so that the event loop turns on.
+
+    slow: that may take long though the body is small, as with images.
+    """
+    return await asyncio.to_thread(decode) if slow or len(body) >= LARGE_BODY_BYTES else decode()
 
 
 async def encoded(outputs: Tensors, encode: Callable[[], Answer]) -> Answer:
@@ -280,7 +312,7 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
     call.protocol = protocol
     models = repository(request)
     try:
-        found = models.get(name, None if version is None else _number(models, name, version))
+        found = models.get(name, None if version is None else version_number(models, name, version))
     except ModelNotReady:
         call.model = name
         raise
@@ -288,7 +320,8 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
     return found
 
 
-def _number(models: Repository, name: str, version: str) -> int:
+def version_number(models: Repository, name: str, version: str) -> int:
+    """The version that a path names, by its number or a label. Raises ModelNotFound."""
     return int(version) if re.fullmatch(r"[1-9][0-9]{0,17}", version) else models.labelled(name, version)
 
 
@@ -297,8 +330,11 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
 
 
-def error_response(error: ServingError) -> Response:
-    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log."""
+def error_response(error: ServingError, facts: Mapping[str, object] | None = None) -> Response:
+    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log.
+
+    facts: what a route has to tell beside the error.
+    """
     status = STATUS[type(error)]
     headers = {}
     if isinstance(error, QueueFull):
@@ -309,13 +345,18 @@ def error_response(error: ServingError) -> Response:
         headers["www-authenticate"] = "Bearer"
     elif isinstance(error, BodyTooLarge):
         headers["connection"] = "close"
+    elif isinstance(error, UnsupportedMedia):
+        headers |= {"accept": "application/json, application/octet-stream", "accept-encoding": "gzip, deflate"}
     if isinstance(error, InferenceFailed):
         return _response(status, "the model failed on this input; the server's log has the reason", headers)
-    return _response(status, str(error), headers)
+    return _response(status, str(error), headers, facts)
 
 
-def _response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps({"error": message}), status, headers, media_type="application/json")
+def _response(
+    status: int, message: str, headers: dict[str, str] | None = None, facts: Mapping[str, object] | None = None
+) -> Response:
+    content = {"error": message, **(facts or {})}
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 def _bug_response(call: Call) -> Response:
@@ -328,8 +369,13 @@ async def _on_bug(request: Request, _: Exception) -> Response:
 
 async def _on_serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
+    return refused(request, error)
+
+
+def refused(request: Request, error: ServingError, **facts: object) -> Response:
+    """The answer to a request that fails so, with what the route has to tell beside the error; marks the call."""
     request.scope["headrace.call"].failure = error
-    return error_response(error)
+    return error_response(error, facts)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -13,7 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from multiprocessing.connection import wait
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
@@ -23,6 +27,8 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import logs
+from app.errors import ServingError
+from app.orders import Message, Order
 from app.parser import HttpProtocol
 from app.settings import Settings
 
@@ -54,8 +60,10 @@ def listen(host: str, port: int, *, shared: bool) -> socket.socket:
     return bound
 
 
-def serve_here(settings: Settings, bound: socket.socket) -> int:
-    """Serve in this process on a bound socket."""
+def serve_here(
+    settings: Settings, bound: socket.socket, supervisor: Connection | None = None, orders: Sequence[Order] = ()
+) -> int:
+    """Serve in this process on a bound socket. orders: given before it started, to others."""
     from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,7 +71,7 @@ def serve_here(settings: Settings, bound: socket.socket) -> int:
     host, port = bound.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, supervisor, orders),
         http=HttpProtocol,
         log_config=None,
         log_level="warning",
@@ -82,11 +90,11 @@ def _exit(_: int, __: FrameType | None) -> None:
     sys.exit(0)
 
 
-def run_worker(settings: Settings, port: int) -> None:
+def run_worker(settings: Settings, port: int, supervisor: Connection, orders: Sequence[Order]) -> None:
     """What a worker process does."""
     threading.Thread(target=_stop_with_supervisor, daemon=True).start()
     logs.configure(settings.log_format)
-    serve_here(settings, listen(settings.host, port, shared=True))
+    serve_here(settings, listen(settings.host, port, shared=True), supervisor, orders)
 
 
 def _stop_with_supervisor() -> None:
@@ -97,8 +105,33 @@ def _stop_with_supervisor() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+@dataclass(eq=False)
+class _Worker:
+    """A process and this end of the pipe to it."""
+
+    process: SpawnProcess
+    pipe: Connection
+
+    def send(self, message: Message) -> None:
+        """To a worker that has just died, nothing: its end is seen elsewhere."""
+        with suppress(OSError):
+            self.pipe.send(message)
+
+
+@dataclass
+class _UnderWay:
+    """An order that not all workers have carried out yet. number: the asking worker's own."""
+
+    asked_by: _Worker
+    number: int
+    order: Order
+    waiting_for: list[_Worker]
+    error: ServingError | None = None
+
+
 class Supervisor:
-    """Keeps `settings.workers` processes serving: starts them, replaces one that was killed, stops them all."""
+    """Keeps `settings.workers` processes serving: starts them, replaces one that was killed, stops them all; and passes
+    the orders of any of them on to all."""
 
     def __init__(self, settings: Settings) -> None:
         listen(settings.host, settings.port, shared=False).close()  # fails when another program has the port
@@ -106,7 +139,10 @@ class Supervisor:
         self._reserved = listen(settings.host, settings.port, shared=True)
         self._port = self._reserved.getsockname()[1]
         self._metrics = Path(tempfile.mkdtemp(prefix="headrace-metrics-"))
-        self._workers: list[SpawnProcess] = []
+        self._workers: list[_Worker] = []
+        self._orders: dict[str, Order] = {}
+        self._under_way: dict[int, _UnderWay] = {}
+        self._numbers = count()
         self._signals = 0
 
     def run(self) -> int:
@@ -122,10 +158,16 @@ class Supervisor:
             shutil.rmtree(self._metrics, ignore_errors=True)
             self._reserved.close()
 
-    def _start(self) -> SpawnProcess:
-        worker = multiprocessing.get_context("spawn").Process(target=run_worker, args=(self._settings, self._port))
-        worker.start()
-        log.info("worker_started", worker=worker.pid)
+    def _start(self) -> _Worker:
+        spawn = multiprocessing.get_context("spawn")
+        here, there = spawn.Pipe()
+        process = spawn.Process(target=run_worker, args=(self._settings, self._port, there, [*self._orders.values()]))
+        process.start()
+        there.close()
+        log.info("worker_started", worker=process.pid)
+        worker = _Worker(process, here)
+        for number, under_way in self._under_way.items():
+            self._pass_on(number, under_way, worker)
         return worker
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
@@ -134,27 +176,73 @@ class Supervisor:
 
     def _watch(self) -> int:
         while not self._signals:
-            wait([worker.sentinel for worker in self._workers], timeout=0.5)
+            self._listen()
             for place, worker in enumerate(self._workers):
-                if worker.exitcode is None or self._signals:
+                status = worker.process.exitcode
+                if status is None or self._signals:
                     continue
-                if worker.exitcode > 0:
-                    log.error("worker_gave_up", worker=worker.pid, status=worker.exitcode)
+                if status > 0:
+                    log.error("worker_gave_up", worker=worker.process.pid, status=status)
                     return 1
-                log.error("worker_ended", worker=worker.pid, status=worker.exitcode)
-                mark_process_dead(worker.pid, str(self._metrics))  # type: ignore[no-untyped-call]
+                log.error("worker_ended", worker=worker.process.pid, status=status)
+                mark_process_dead(worker.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]
+                self._forget(worker)
                 self._workers[place] = self._start()
         return 0
 
+    def _listen(self) -> None:
+        """Wait until a worker says something or ends, for half a second at most."""
+        alive = [worker for worker in self._workers if worker.process.is_alive()]
+        ready = wait([end for worker in alive for end in (worker.process.sentinel, worker.pipe)], timeout=0.5)
+        for worker in alive:
+            if worker.pipe in ready:
+                self._hear(worker)
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            message: Message = worker.pipe.recv()
+        except (EOFError, OSError):
+            return  # it has ended
+        if message.kind == "ask":
+            number, under_way = next(self._numbers), _UnderWay(worker, message.number, message.order, [])
+            self._under_way[number] = under_way
+            for one in self._workers:
+                self._pass_on(number, under_way, one)
+        else:
+            self._tick_off(message.number, worker, message.error)
+
+    @staticmethod
+    def _pass_on(number: int, under_way: _UnderWay, worker: _Worker) -> None:
+        under_way.waiting_for.append(worker)
+        worker.send(Message("carry out", number, under_way.order))
+
+    def _tick_off(self, number: int, worker: _Worker, error: ServingError | None = None) -> None:
+        """One worker has carried out an order, or never will; after the last of them the one that asked is told."""
+        under_way = self._under_way[number]
+        under_way.waiting_for.remove(worker)
+        under_way.error = under_way.error or error
+        if not under_way.waiting_for:
+            del self._under_way[number]
+            if not under_way.error:
+                self._orders[under_way.order.model] = under_way.order
+            under_way.asked_by.send(Message("done", under_way.number, under_way.order, under_way.error))
+
+    def _forget(self, worker: _Worker) -> None:
+        worker.pipe.close()
+        for number, under_way in [*self._under_way.items()]:
+            if worker in under_way.waiting_for:
+                self._tick_off(number, worker)
+
     def _stop(self) -> None:
         """Ask every worker to finish; end those that have not when the time is over, or at a second signal."""
-        for worker in self._workers:
-            if worker.is_alive():
-                worker.terminate()
+        processes = [worker.process for worker in self._workers]
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
         end = time.monotonic() + self._settings.stop_timeout_s + 5
-        while time.monotonic() < end and self._signals < 2 and any(worker.is_alive() for worker in self._workers):
-            wait([worker.sentinel for worker in self._workers if worker.is_alive()], timeout=0.5)
-        for worker in self._workers:
-            if worker.is_alive():
-                worker.kill()
-            worker.join()
+        while time.monotonic() < end and self._signals < 2 and any(process.is_alive() for process in processes):
+            self._listen()
+        for process in processes:
+            if process.is_alive():
+                process.kill()
+            process.join()

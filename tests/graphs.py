@@ -35,10 +35,11 @@ def graph(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
     constants: dict[str, np.ndarray] | None = None,
+    opset: int = 18,
 ) -> bytes:
     tensors = [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()]
     made = helper.make_graph(nodes, "test", inputs, outputs, tensors)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 
@@ -54,6 +55,25 @@ def times(factor: float) -> bytes:
     node = helper.make_node("Mul", ["x", "factor"], ["y"])
     constants = {"factor": np.array([factor], np.float32)}
     return graph([node], [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
+
+
+def scaled() -> bytes:
+    """y = factor x, a row of two numbers; the factor is 2 unless a caller gives another."""
+    node = helper.make_node("Mul", ["x", "factor"], ["y"])
+    row = ("batch", 2)
+    constants = {"factor": np.array([2], np.float32)}
+    return graph([node], [value("x", row), value("factor", (1,))], [value("y", row)], constants)
+
+
+def constant() -> bytes:
+    """y = 1.5, 2.5 without any input."""
+    node = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.array([1.5, 2.5], np.float32)))
+    return graph([node], [], [value("y", (2,))])
+
+
+def logarithm() -> bytes:
+    """y = log x: NaN below 0, -infinity at 0."""
+    return graph([helper.make_node("Log", ["x"], ["y"])], [value("x", ("batch", 3))], [value("y", ("batch", 3))])
 
 
 def add() -> bytes:
@@ -82,13 +102,6 @@ def softmax(columns: int) -> bytes:
     """y = softmax(x), a row of as many numbers as there are columns."""
     node = helper.make_node("Softmax", ["x"], ["y"], axis=1)
     return graph([node], [value("x", ("batch", columns))], [value("y", ("batch", columns))])
-
-
-def mean(shape: Shape) -> bytes:
-    """y = the mean of each row's block of numbers."""
-    axes = np.arange(1, len(shape) + 1, dtype=np.int64)
-    node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
-    return graph([node], [value("x", ("batch", *shape))], [value("y", ("batch",))], {"axes": axes})
 
 
 def softmax_over_rows() -> bytes:
@@ -152,6 +165,13 @@ def silenced_by_infinity() -> bytes:
     ]
     constants: dict[str, np.ndarray] = {"zero": np.array(0, np.float32)}
     return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
+
+
+def mean(shape: Shape) -> bytes:
+    """y = the mean of all numbers of a row."""
+    node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
+    constants = {"axes": np.arange(1, len(shape), dtype=np.int64)}
+    return graph([node], [value("x", shape)], [value("y", shape[:1])], constants)
 
 
 def embedding(rows: int = 4) -> bytes:

@@ -16,10 +16,12 @@ def kind(tensors: Tensors) -> Hashable:
     return tuple((name, tensor.dtype.str, tensor.shape[1:]) for name, tensor in sorted(tensors.items()))
 
 
-def cut(tensors: Tensors, rows: int, max_rows: int) -> list[Tensors]:
-    """A request of `rows` rows as pieces of at most max_rows, in order; views, nothing is copied."""
+def cut(tensors: Tensors, rows: int, max_rows: int) -> list[tuple[Tensors, int]]:
+    """A request of `rows` rows as pieces of at most max_rows with their rows, in order; views, nothing is copied."""
+    if rows <= max_rows:
+        return [(tensors, rows)]
     return [
-        {name: tensor[start : start + max_rows] for name, tensor in tensors.items()}
+        ({name: tensor[start : start + max_rows] for name, tensor in tensors.items()}, min(max_rows, rows - start))
         for start in range(0, rows, max_rows)
     ]
 

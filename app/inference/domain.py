@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.errors import OutsideDomain, Violation
+from app.feature import Feature
 from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec, datatype_of
-from app.manifest import Feature, InputTensor
+from app.manifest import InputTensor
 
 MOST_VIOLATIONS = 10
 """A wrong request is told of this many values at once."""
@@ -22,6 +23,7 @@ class Domain:
     lower, upper: (columns,) or () for a feature that fills the tensor; the largest finite numbers where a side is open.
                   Rounded to the tensor's own type, so that a value equal to a bound is inside.
     whole:        likewise, true where only integers are inside: integers, and places of a category.
+    missing:      likewise, true where NaN is inside: it stands for a missing value.
     """
 
     tensor: str
@@ -29,12 +31,20 @@ class Domain:
     lower: NDArray[np.floating]
     upper: NDArray[np.floating]
     whole: NDArray[np.bool_]
+    missing: NDArray[np.bool_]
 
-    def violations(self, values: Tensor) -> list[Violation]:
-        """The first values outside, NaN among them."""
+    def violations(self, values: Tensor, told: NDArray[np.bool_] | None = None) -> list[Violation]:
+        """The first values outside, NaN among them unless it stands for a missing value.
+
+        told: (rows, columns) or what broadcasts with the values; true where a value is known to be wrong already.
+        """
         inside = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
         if self.whole.any():
             inside &= ~self.whole | np.equal(values, np.rint(values))
+        if self.missing.any():
+            inside |= self.missing & np.isnan(values)
+        if told is not None:
+            inside |= told
         if inside.all():
             return []
         return [self._violation(values, tuple(place)) for place in np.argwhere(~inside)[:MOST_VIOLATIONS].tolist()]
@@ -59,6 +69,7 @@ def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple
             lower=_bounds([_lower(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
             upper=_bounds([_upper(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
             whole=_columns([feature.kind in ("integer", "category") for feature in one.features]),
+            missing=_columns([feature.missing == "nan" for feature in one.features]),
         )
         for one in inputs
         if dtypes[one.tensor].kind in "iuf"
@@ -77,12 +88,16 @@ def _open(feature: Feature, dtype: np.dtype[np.generic]) -> float:
 def _lower(feature: Feature, dtype: np.dtype[np.generic]) -> float:
     if feature.kind == "category":
         return 0
+    if feature.kind == "audio":
+        return -1
     return -_open(feature, dtype) if feature.minimum is None else feature.minimum
 
 
 def _upper(feature: Feature, dtype: np.dtype[np.generic]) -> float:
     if feature.kind == "category":
         return len(feature.categories) - 1
+    if feature.kind == "audio":
+        return 1
     return _open(feature, dtype) if feature.maximum is None else feature.maximum
 
 

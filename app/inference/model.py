@@ -1,17 +1,21 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.feature import Feature
 from app.inference.domain import check_domains, domains
 from app.inference.probe import probe, relative_difference
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Session
-from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec
+from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
 from app.metrics import Metrics, ModelMetrics
@@ -53,7 +57,7 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
     finding = probe(session, golden)
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
-    signature = Signature(session.inputs, session.outputs, batched)
+    signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
     return Opened(session, signature, manifest, reason, finding.example, taken)
 
 
@@ -69,7 +73,8 @@ class Model:
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
         limits = _limits(config, self.signature.batched, self.share.instances)
-        self._scheduler = Scheduler(opened.session.run, limits, ModelMetrics(metrics, name), name)
+        self._metrics = ModelMetrics(metrics, name, version)
+        self._scheduler = Scheduler(opened.session.run, limits, self._metrics, name)
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.
@@ -85,7 +90,23 @@ class Model:
             check_domains(self._domains, tensors)
         else:
             await asyncio.to_thread(check_domains, self._domains, tensors)
-        return await self._scheduler.submit(tensors, rows, deadline_s, priority)
+        alone = self.signature.runs_alone(tensors)
+        return await self._scheduler.submit(tensors, rows, deadline_s, priority, alone=alone)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Around the decoding, the run and the encoding of one request: counts it and its time."""
+        started, succeeded = perf_counter(), False
+        try:
+            yield
+            succeeded = True
+        finally:
+            self._metrics.request(perf_counter() - started, succeeded)
+
+    async def drained(self) -> None:
+        """Once all that was accepted is answered. Later requests are still answered, as long as somebody holds on to
+        this version; then its session goes."""
+        await self._scheduler.drained()
 
     async def close(self) -> None:
         """Answer what was accepted, then let go of the session."""
@@ -115,10 +136,27 @@ def _agree(session: Session, manifest: Manifest) -> None:
         trailing, wanted = inputs[one.tensor].shape[1:], _trailing(one)
         if trailing != wanted:
             raise ModelLoadFailed(f"{one.tensor}: the manifest's features fill {wanted}, the graph takes {trailing}")
+        for feature in one.features:
+            if (datatype := inputs[one.tensor].datatype) not in (fitting := _datatypes(feature)):
+                told = f"{feature.kind}, missing: {feature.missing}"
+                raise ModelLoadFailed(f"{feature.name} ({told}) needs {listed(fitting)}, {one.tensor} is {datatype}")
     for output in manifest.outputs:
         shape, labels = outputs[output.tensor].shape, len(output.labels)
         if output.kind == "probabilities" and (len(shape) != 2 or shape[1] not in (-1, labels)):
             raise ModelLoadFailed(f"{output.tensor}: {labels} labels, the graph gives {list(shape)}")
+
+
+def _datatypes(feature: Feature) -> list[str]:
+    """The datatypes of a tensor that can hold the feature's values."""
+    if feature.kind == "category":
+        kinds = "iufO"
+    elif feature.kind == "text":
+        kinds = "O"
+    elif feature.kind == "audio" or feature.missing == "nan":
+        kinds = "f"
+    else:
+        kinds = "iuf" if feature.kind == "image" else "iufb"
+    return [name for name, dtype in DTYPES.items() if dtype.kind in kinds]
 
 
 def _trailing(one: InputTensor) -> tuple[int, ...]:

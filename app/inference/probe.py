@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 import numpy as np
 
@@ -31,6 +32,9 @@ HOSTILE = {"huge": 1e3, "infinite": np.inf, "NaN": np.nan}
 SIZE_TOLERANCE = 0.02
 """How far a row may move between batch sizes when no neighbour moves it. magika's network moves by 0.004 on bytes
 without meaning and by 0.00001 on real files."""
+
+MOST_ELEMENTS = 2**18
+"""Of one made-up row, 256 x 256 pixels of three colours: a graph of many free axes would fill the memory at size 32."""
 
 INTEGERS = (100, 1)
 """The largest made-up integer; 1 where a graph refuses more, as a small table of embeddings does."""
@@ -87,11 +91,21 @@ def _candidate(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> F
 
 def _made_up_rows(session: Session, batched: bool) -> Tensors | None:
     """The first made-up feed that the graph runs, ROWS rows of it if it may be batched; None if it runs none."""
-    for size, largest in product(SIZES, INTEGERS):
+    for size, largest in product(_sizes(session.inputs), INTEGERS):
         rows = _random_feed(session.inputs, size, largest, ROWS if batched else 1)
         if _run(session, _pick(rows, [0]) if batched else rows) is not None:
             return rows
     return None
+
+
+def _sizes(specs: Sequence[TensorSpec]) -> list[int]:
+    """SIZES at which a row is not too large; 1 where the fixed axes alone are."""
+    return [size for size in SIZES if size == 1 or sum(_elements(spec, size) for spec in specs) <= MOST_ELEMENTS]
+
+
+def _elements(spec: TensorSpec, size: int) -> int:
+    """Of one row, each free axis `size` long."""
+    return prod(dim if isinstance(dim, int) else size for dim in spec.dims[1:])
 
 
 def _random_feed(specs: Sequence[TensorSpec], size: int, largest: int, rows: int) -> Tensors:

@@ -18,7 +18,7 @@ from time import perf_counter
 from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.signature import Tensors
-from app.metrics import ModelMetrics
+from app.metrics import STAGES, ModelMetrics
 
 DEFAULT_PRIORITY = 100
 """Of a request that names none: there is room before it and behind it."""
@@ -46,7 +46,8 @@ class Limits:
 class _Waiting:
     """A request, or a piece of one, on its way through the queue.
 
-    kind: equal for those that may share a run; None runs alone.
+    kind:  equal for those that may share a run; None runs alone.
+    spent: seconds by stage, once it has been through them.
     """
 
     tensors: Tensors
@@ -57,6 +58,7 @@ class _Waiting:
     answer: asyncio.Future[Tensors]
     timer: asyncio.TimerHandle = field(init=False)
     queued: bool = True
+    spent: dict[str, float] = field(default_factory=dict)
 
 
 def _is_empty(tensors: Tensors) -> bool:
@@ -81,10 +83,13 @@ class Scheduler:
         self._idle.set()
         self._seconds_per_row = 0.0
 
-    async def submit(self, tensors: Tensors, rows: int, deadline_s: float | None = None, priority: int = 0) -> Tensors:
+    async def submit(
+        self, tensors: Tensors, rows: int, deadline_s: float | None = None, priority: int = 0, *, alone: bool = False
+    ) -> Tensors:
         """The outputs for these rows, whatever the runs they travelled in.
 
         priority: 1 is the most urgent, larger numbers wait behind smaller ones; 0 counts as DEFAULT_PRIORITY.
+        alone:    in one run, whole and without company.
 
         Raises QueueFull at once, DeadlineExceeded after the deadline (the model's, or a nearer one of the request),
         and what the run raises. Cancelling the caller takes its rows out of the queue.
@@ -93,18 +98,28 @@ class Scheduler:
         self._admit(rows)
         limit = min(deadline_s or math.inf, self._limits.deadline_s)
         rank = priority or DEFAULT_PRIORITY
-        pieces = [self._enqueue(piece, count, limit, rank) for piece, count in self._pieces(tensors, rows)]
+        if alone or self._limits.max_rows is None or _is_empty(tensors):
+            pieces = [self._enqueue(tensors, rows, None, limit, rank)]
+        else:
+            cut = batch.cut(tensors, rows, self._limits.max_rows)
+            pieces = [self._enqueue(piece, count, batch.kind(piece), limit, rank) for piece, count in cut]
         try:
-            if len(pieces) == 1:
-                return await pieces[0].answer
-            return batch.stack(await asyncio.gather(*(piece.answer for piece in pieces)))
+            answers = (
+                [await pieces[0].answer] if len(pieces) == 1 else await asyncio.gather(*(p.answer for p in pieces))
+            )
+            self._metrics.stages({stage: sum(p.spent[stage] for p in pieces) for stage in STAGES})
+            return batch.stack(answers)
         finally:
             for piece in pieces:
                 self._leave(piece)
 
+    async def drained(self) -> None:
+        """Once nothing waits and nothing runs."""
+        await self._idle.wait()
+
     async def close(self) -> None:
         """Finish what was accepted, then end the threads."""
-        await self._idle.wait()
+        await self.drained()
         await asyncio.to_thread(self._pool.shutdown)
 
     def _admit(self, rows: int) -> None:
@@ -115,15 +130,10 @@ class Scheduler:
                 retry_after_s=wait,
             )
 
-    def _pieces(self, tensors: Tensors, rows: int) -> list[tuple[Tensors, int]]:
-        most = self._limits.max_rows
-        if most is None or rows <= most or _is_empty(tensors):
-            return [(tensors, rows)]
-        return [(piece, min(most, rows - most * i)) for i, piece in enumerate(batch.cut(tensors, rows, most))]
-
-    def _enqueue(self, tensors: Tensors, rows: int, deadline_s: float, priority: int) -> _Waiting:
+    def _enqueue(
+        self, tensors: Tensors, rows: int, kind: Hashable | None, deadline_s: float, priority: int
+    ) -> _Waiting:
         loop = asyncio.get_running_loop()
-        kind = None if self._limits.max_rows is None or _is_empty(tensors) else batch.kind(tensors)
         waiting = _Waiting(tensors, rows, kind, priority, perf_counter(), loop.create_future())
         waiting.timer = loop.call_later(deadline_s, self._expire, waiting, deadline_s)
         place = len(self._queue)
@@ -209,7 +219,8 @@ class Scheduler:
     def _start(self, taken: list[_Waiting]) -> None:
         now = perf_counter()
         for waiting in taken:
-            self._metrics.queue_seconds.observe(now - waiting.arrived)
+            waiting.spent["queue"] = now - waiting.arrived
+            self._metrics.queue_seconds.observe(waiting.spent["queue"])
         self._running += 1
         run = asyncio.get_running_loop().run_in_executor(self._pool, self._compute, taken)
         run.add_done_callback(lambda done: self._finish(taken, done.result()))
@@ -217,23 +228,28 @@ class Scheduler:
     def _compute(self, taken: Sequence[_Waiting]) -> list[Tensors | Exception]:
         """One result, or the reason there is none, per request. A batch that fails is tried again in halves, so that
         only the request that makes it fail goes without an answer."""
+        rows = [waiting.rows for waiting in taken]
         started = perf_counter()
         try:
-            outputs = self._run(batch.stack([waiting.tensors for waiting in taken]))
-            rows = [waiting.rows for waiting in taken]
+            stacked = batch.stack([waiting.tensors for waiting in taken])
+            ready = perf_counter()
+            outputs = self._run(stacked)
+            computed = perf_counter()
             results: list[Tensors | Exception] = [outputs] if taken[0].kind is None else [*batch.split(outputs, rows)]
         except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
             if len(taken) == 1:
                 return [error]
             half = len(taken) // 2
             return self._compute(taken[:half]) + self._compute(taken[half:])
-        self._measure(sum(rows), perf_counter() - started)
+        spent = {"input": ready - started, "infer": computed - ready, "output": perf_counter() - computed}
+        for waiting in taken:
+            waiting.spent |= spent
+        self._measure(sum(rows), spent)
         return results
 
-    def _measure(self, rows: int, seconds: float) -> None:
-        self._metrics.compute_seconds.observe(seconds)
-        self._metrics.batch_rows.observe(rows)
-        self._seconds_per_row += 0.2 * (seconds / max(rows, 1) - self._seconds_per_row)
+    def _measure(self, rows: int, spent: dict[str, float]) -> None:
+        self._metrics.run(rows, spent)
+        self._seconds_per_row += 0.2 * (sum(spent.values()) / max(rows, 1) - self._seconds_per_row)
 
     def _finish(self, taken: list[_Waiting], results: list[Tensors | Exception]) -> None:
         self._running -= 1

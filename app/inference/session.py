@@ -70,7 +70,8 @@ class Session:
     """A graph opened for inference.
 
     providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
-    `self.missing_providers` what was asked for and is not. `self.scales_by_batch` is true of dynamic int8.
+    `self.missing_providers` what was asked for and is not. `self.optional_inputs` have a default in the graph.
+    `self.scales_by_batch` is true of dynamic int8.
     Raises ModelLoadFailed if the file cannot be opened, speaks types that no protocol here carries, or `strict` and
     a provider is missing.
     """
@@ -100,6 +101,7 @@ class Session:
                 f"in use: {', '.join(self.providers)}"
             )
         self.inputs = _specs(self._session.get_inputs())
+        self.optional_inputs = _specs(self._session.get_overridable_initializers())
         self.outputs = _specs(self._session.get_outputs())
         self.scales_by_batch = _mentions(path, b"DynamicQuantizeLinear")
         self._output_names = [spec.name for spec in self.outputs]

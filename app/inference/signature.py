@@ -51,29 +51,37 @@ class TensorSpec:
 class Signature:
     """A model's inputs and outputs.
 
-    batched: the first axis of all of them is the row axis, confirmed by the probe; requests may share a run.
+    inputs:   that every request gives.
+    batched:  the first axis of all of them is the row axis, confirmed by the probe; requests may share a run.
+    optional: inputs with a default in the graph (an initialiser of the same name). They hold for a whole run, so a
+              request that gives one runs alone.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     batched: bool
+    optional: tuple[TensorSpec, ...] = ()
 
     def check(self, tensors: Tensors) -> int:
         """The number of rows of a request that fits this signature; 1 where the model is not batched.
 
         Raises InvalidInput that says which tensor, what it is and what was wanted.
         """
-        wanted = {spec.name: spec for spec in self.inputs}
-        if unknown := [name for name in tensors if name not in wanted]:
-            raise InvalidInput(f"unknown input {listed(unknown)}; the model takes {listed(wanted)}")
-        if missing := [name for name in wanted if name not in tensors]:
-            raise InvalidInput(f"missing input {listed(missing)}; the model takes {listed(wanted)}")
+        known = {spec.name: spec for spec in (*self.inputs, *self.optional)}
+        if unknown := [name for name in tensors if name not in known]:
+            raise InvalidInput(f"unknown input {listed(unknown)}; the model takes {listed(known)}")
+        if missing := [spec.name for spec in self.inputs if spec.name not in tensors]:
+            raise InvalidInput(f"missing input {listed(missing)}; the model takes {listed(known)}")
         for name, tensor in tensors.items():
-            check_tensor(wanted[name], tensor)
+            check_tensor(known[name], tensor)
         return self._rows(tensors) if self.batched else 1
 
+    def runs_alone(self, tensors: Tensors) -> bool:
+        """Whether a request gives what would hold for its neighbours too."""
+        return any(spec.name in tensors for spec in self.optional)
+
     def _rows(self, tensors: Tensors) -> int:
-        rows = {name: int(tensor.shape[0]) for name, tensor in tensors.items()}
+        rows = {spec.name: int(tensors[spec.name].shape[0]) for spec in self.inputs}
         if len(set(rows.values())) != 1:
             told = ", ".join(f"{name} has {count}" for name, count in rows.items())
             raise InvalidInput(f"all inputs need the same number of rows: {told}")

@@ -1,7 +1,8 @@
 """A model's section in the document: what a reader should know before calling it, in Markdown."""
 
+from app.feature import Feature
 from app.inference.model import Model
-from app.manifest import Feature, Manifest, OutputTensor
+from app.manifest import Manifest, OutputTensor
 
 MOST_FEATURES = 12
 """A longer list is in the schema of the call only."""

@@ -31,6 +31,12 @@ ERRORS = {
         "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         "wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
     ),
+    403: Explained(
+        "Forbidden",
+        "What this service, or the key, does not allow, such as loading models over HTTP.",
+        "Ask the operator.",
+        "models are not loaded and unloaded over HTTP here; HEADRACE_REPOSITORY_CONTROL=true allows it",
+    ),
     404: Explained(
         "NotFound",
         "No such model, version, label or path.",
@@ -45,8 +51,8 @@ ERRORS = {
     ),
     413: Explained(
         "BodyTooLarge",
-        "The body, or what it decompresses to, is over the limit. The connection is closed.",
-        "Send fewer rows at a time, or have `HEADRACE_MAX_BODY_BYTES` raised.",
+        "The body, or what it decompresses or decodes to, is over the limit.",
+        "Send fewer rows, or smaller images and sounds, at a time, or have the limit raised.",
         "the body has 99999999 bytes, wanted at most 67108864 bytes",
     ),
     415: Explained(
@@ -69,7 +75,7 @@ ERRORS = {
     ),
     501: Explained(
         "NotImplemented",
-        "A part of the protocol that is not served: models with state (parameters `sequence_*`).",
+        "A part of the protocol that is not served: state (`sequence_*`), model files in a request (`file:`).",
         "Leave it out.",
         "parameter sequence_id: models with state are not served",
     ),
@@ -98,6 +104,10 @@ SECONDS = {"type": "integer", "minimum": 1}
 
 HEADERS: dict[int, Schema] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    415: {
+        "Accept": {"required": True, "schema": {"type": "string"}},
+        "Accept-Encoding": {"required": True, "schema": {"type": "string"}},
+    },
     429: {"Retry-After": {"description": "In seconds.", "required": True, "schema": SECONDS}},
     503: {"Retry-After": {"description": "In seconds, while the model loads.", "schema": SECONDS}},
 }

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.layout import NAME
 from app.openapi import errors
 from app.openapi.names import snake
 from app.openapi.schemas import Schema
-from app.repository import NAME
 from app.web import OPEN_PATHS
 
 ABOUT = """Trained networks over HTTP. Each model below has a section of its own: what it is for, how good it is, and
@@ -43,19 +43,21 @@ def fixed(app: FastAPI, example: str, guarded: bool) -> Schema:
 
 
 def _completed(path: str, method: str, operation: Schema, example: str, guarded: bool) -> Schema:
-    named = "{name}" in path
     is_open = bool(OPEN_PATHS.fullmatch(path))
+    possible = {401} if guarded and not is_open else set()
+    possible |= {404, 503} if "{name}" in path else set()
+    possible |= {400, 413, 415} if "requestBody" in operation else set()
     told = {status: _plain(answer) for status, answer in operation["responses"].items() if status != "422"}
+    named = {status for status, answer in told.items() if status != "200" and "content" not in answer}
+    possible |= set(map(int, named))
     told["200"]["description"] = "The answer."
-    possible = errors.responses(
-        *[404, 503] * named, *[400, 413, 415] * ("requestBody" in operation), *[401] * (guarded and not is_open)
-    )
+    responses = errors.responses(*possible) | {status: told[status] for status in told.keys() - named}
     parameters = [_parameter(one, example) for one in operation.get("parameters", ())]
     return {
         **operation,
         "operationId": _operation_id(path, method),
         **({"parameters": parameters} if parameters else {}),
-        "responses": dict(sorted((possible | told).items())),
+        "responses": dict(sorted(responses.items())),
         **({"security": []} if guarded and is_open else {}),
     }
 

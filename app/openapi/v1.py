@@ -2,16 +2,17 @@
 
 from typing import Any
 
+from app.feature import Feature
 from app.inference.model import Model
 from app.inference.signature import DTYPES, Signature, TensorSpec
-from app.manifest import Feature, Manifest, OutputTensor
+from app.manifest import Manifest, OutputTensor
 from app.openapi.names import enum
 from app.openapi.operation import Call
 from app.openapi.schemas import Components, Schema, array, greatest, least, nested, obj, received, sent
-from app.protocols import v1_codec
+from app.protocols import b64, v1_codec
 
 ROWS = """Row by row: `{"instances": [...]}` to `{"predictions": [...]}`, one prediction for each instance, in order.
-Column by column, `{"inputs": {...}}` to `{"outputs": {...}}`, works too."""
+Column by column, `{"inputs": {...}}` to `{"outputs": {...}}`, works too, and a text may be `{"b64": "<its bytes>"}`."""
 
 
 def speaks_rows(signature: Signature) -> bool:
@@ -28,7 +29,7 @@ def predict(model: Model, components: Components) -> Call:
     instance = components.add(model, "Instance", instance)
     prediction = components.add(model, "Prediction", prediction)
     single = {"maxItems": 1} if any(spec.shape[0] == 1 for spec in signature.inputs) else {}
-    request = obj({"instances": array(instance, minItems=1, **single)})
+    request = obj({"instances": array(instance, minItems=1, **single), **_parameters(manifest)}, required=["instances"])
     answer = obj({"predictions": array(prediction)})
     return Call(
         verb="predict",
@@ -46,45 +47,79 @@ def _example(model: Model) -> Any:
     return {"instances": v1_codec.example(model.example, model.manifest)} if model.example else None
 
 
+def _parameters(manifest: Manifest | None) -> Schema:
+    if manifest is None or all(output.kind != "probabilities" for output in manifest.outputs):
+        return {}
+    asked = {"type": "boolean", "default": False, "description": "Answer the probability of every label."}
+    return {"parameters": obj({"probabilities": asked}, required=[], additionalProperties=False)}
+
+
 def _instance(manifest: Manifest, signature: Signature) -> Schema:
     datatypes = {spec.name: spec.datatype for spec in signature.inputs}
+    tensors = [(feature, datatypes[one.tensor]) for one in manifest.inputs for feature in one.features]
     return obj(
-        {feature.name: _feature(feature, datatypes[one.tensor]) for one in manifest.inputs for feature in one.features},
+        {feature.name: _feature(feature, datatype) for feature, datatype in tensors},
+        required=[feature.name for feature, _ in tensors if feature.missing == "refuse" or feature.shape],
         additionalProperties=False,
     )
 
 
 def _feature(feature: Feature, datatype: str) -> Schema:
     """datatype: of the tensor that the feature goes into, whose range bounds a side that the manifest leaves open."""
-    kinds = {"number": "number", "integer": "integer", "category": "string", "text": "string"}
-    schema: Schema = {"type": kinds[feature.kind]}
-    if feature.kind in ("number", "integer") and DTYPES[datatype].kind in "iuf":
+    schema = nested(_element(feature, datatype), feature.shape)
+    if feature.kind == "audio":
+        schema["minItems"] = 1
+    if feature.kind in ("image", "audio"):
+        schema = {"oneOf": [_file(feature), schema]}
+    unit = f" [{feature.unit}]" if feature.unit else ""
+    return {**schema, "description": f"{feature.description}{unit}".strip(), "examples": [feature.example]}
+
+
+def _element(feature: Feature, datatype: str) -> Schema:
+    kind = {"integer": "integer", "category": "string", "text": "string"}.get(feature.kind, "number")
+    schema: Schema = {}
+    if feature.kind == "audio":
+        schema |= {"minimum": -1, "maximum": 1}
+    elif kind != "string" and DTYPES[datatype].kind in "iuf":
         if DTYPES[datatype].kind != "f":
-            schema["type"] = "integer"
-        exact = schema["type"] == "integer"
+            kind = "integer"
+        exact = kind == "integer"
         schema |= least(datatype, exact) if feature.minimum is None else {"minimum": feature.minimum}
         schema |= greatest(datatype, exact) if feature.maximum is None else {"maximum": feature.maximum}
     if feature.categories:
         schema |= enum(feature.categories)
-    unit = f" [{feature.unit}]" if feature.unit else ""
-    described = {"description": f"{feature.description}{unit}".strip(), "examples": [feature.example]}
-    return {**nested(schema, feature.shape), **described}
+    if feature.missing == "refuse":
+        return {"type": kind, **schema}
+    if "enum" in schema:
+        return {"type": [kind, "null"], **schema, "enum": [*schema["enum"], None]}
+    return {"type": [kind, "null"], **schema}
+
+
+def _file(feature: Feature) -> Schema:
+    """An image or a sound as the bytes of a file."""
+    media = "A PNG, JPEG or WebP image" if feature.kind == "image" else "A WAV, FLAC, OGG or MP3 sound"
+    data = {"type": "string", "contentEncoding": "base64", "description": f"{media}, as base64."}
+    return obj({"b64": data}, additionalProperties=False)
 
 
 def _prediction(manifest: Manifest) -> Schema:
     properties: Schema = {}
     for output in manifest.outputs:
         properties |= _output_fields(output)
-    return obj(properties)
+    return obj(properties, required=[name for name in properties if name != "probabilities"])
 
 
 def _output_fields(output: OutputTensor) -> Schema:
     if output.kind == "value":
         unit = f" [{output.unit}]" if output.unit else ""
         return {output.name: {"type": "number", "description": f"{output.description}{unit}".strip()}}
+    share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+    every = obj({}, additionalProperties=share, minProperties=len(output.labels), maxProperties=len(output.labels))
+    told = "Label -> probability, of every label; where parameters ask for it."
     return {
         "label": {"type": "string", **enum(output.labels), "description": output.description},
-        "probability": {"type": "number", "minimum": 0, "maximum": 1, "description": "Of this label."},
+        "probability": {**share, "description": "Of this label."},
+        "probabilities": {**every, "description": told},
     }
 
 
@@ -96,8 +131,15 @@ def _raw_instance(signature: Signature) -> Schema:
 
 def _raw_prediction(signature: Signature) -> Schema:
     """Of the outputs' declared shapes only the number of axes: sizes that a graph declares may be wrong."""
-    rows = {spec.name: _row(_free(spec), received(spec.datatype)) for spec in signature.outputs}
+    rows = {spec.name: _row(_free(spec), _received(spec)) for spec in signature.outputs}
     return next(iter(rows.values())) if len(rows) == 1 else obj(rows)
+
+
+def _received(spec: TensorSpec) -> Schema:
+    """Texts of an output whose name asks for it are objects, as in TensorFlow Serving."""
+    if spec.datatype == "BYTES" and spec.name.endswith(b64.SUFFIX):
+        return obj({"b64": {"type": "string", "contentEncoding": "base64"}})
+    return received(spec.datatype)
 
 
 def _free(spec: TensorSpec) -> TensorSpec:

@@ -68,7 +68,8 @@ PARAMETERS: dict[str, Schema] = {
 def infer(model: Model, components: Components) -> Call:
     """The infer call of a model."""
     inputs, outputs = model.signature.inputs, model.signature.outputs
-    asked = [components.add(model, "Input", _input(spec), of=spec.name) for spec in inputs]
+    takes = (*inputs, *model.signature.optional)
+    asked = [components.add(model, "Input", _input(spec), of=spec.name) for spec in takes]
     given = [components.add(model, "Output", _output(spec), of=spec.name) for spec in outputs]
     wanted = obj(
         {
@@ -81,7 +82,7 @@ def infer(model: Model, components: Components) -> Call:
         {
             "id": {"type": ["string", "null"], "description": "Comes back in the answer."},
             "parameters": optional(ref("InferParameters")),
-            "inputs": array(_one_of(asked), minItems=len(inputs), maxItems=len(inputs)),
+            "inputs": array(_one_of(asked), minItems=len(inputs), maxItems=len(takes)),
             "outputs": {
                 **optional(array(components.add(model, "RequestedOutput", wanted), maxItems=len(outputs))),
                 "description": "Which outputs, each once, in which order; none means all.",

@@ -1,6 +1,6 @@
 """What the routes that predict nothing answer, as pydantic models: the OpenAPI document is written from them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,6 +64,15 @@ class ModelStatus(Answer):
     model_version_status: list[VersionStatus]
 
 
+class ModelUnready(Answer):
+    """A model that does not answer, or not yet, and each of its versions."""
+
+    error: str
+    name: str
+    ready: Literal[False]
+    model_version_status: list[VersionStatus]
+
+
 class Server(Answer):
     """The server and the protocol's extensions that it serves."""
 
@@ -95,3 +104,93 @@ class ModelReadiness(Answer):
 
     name: str
     ready: Literal[True]
+
+
+class IndexEntry(Answer):
+    """A version that is known, or a folder that has none."""
+
+    name: str
+    version: str = Field("", description="Absent where the model has no version.")
+    state: Literal["UNKNOWN", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
+    reason: str = Field(description="Empty, or why it does not serve.")
+
+
+class ConfiguredTensor(Answer):
+    """An input or an output, as Triton's configuration has it."""
+
+    name: str
+    data_type: str = Field(description="TYPE_FP32 and so on; TYPE_STRING for BYTES.")
+    dims: list[int] = Field(description="Without the batch axis.")
+    optional: bool = False
+
+
+class InstanceGroup(Answer):
+    """Runs of a model at one time."""
+
+    name: str
+    kind: Literal["KIND_CPU", "KIND_GPU"]
+    count: int
+
+
+class Configuration(Answer):
+    """How a model is served, with Triton's names and units."""
+
+    name: str
+    platform: str
+    backend: str
+    version_policy: dict[str, dict[str, Any]]
+    max_batch_size: int = Field(description="0 where rows do not share a run.")
+    input: list[ConfiguredTensor]
+    output: list[ConfiguredTensor]
+    instance_group: list[InstanceGroup]
+    dynamic_batching: dict[str, int] = {}
+    default_model_filename: str
+
+
+class Series(Answer):
+    """How often, and how long in all."""
+
+    count: int
+    ns: int
+
+
+class InferenceStatistics(Answer):
+    """Of requests, from their arrival to their answer, and of the stages of those that succeeded."""
+
+    success: Series
+    fail: Series
+    queue: Series
+    compute_input: Series
+    compute_infer: Series
+    compute_output: Series
+    cache_hit: Series
+    cache_miss: Series
+
+
+class BatchStatistics(Answer):
+    """Of the runs of one size."""
+
+    batch_size: int
+    compute_input: Series
+    compute_infer: Series
+    compute_output: Series
+
+
+class ModelStatistics(Answer):
+    """What a version has done since the service started."""
+
+    name: str
+    version: str
+    last_inference: int = Field(description="Milliseconds since 1970; 0 if there was none.")
+    inference_count: int = Field(description="Rows.")
+    execution_count: int = Field(description="Runs.")
+    inference_stats: InferenceStatistics
+    response_stats: dict[str, Any]
+    batch_stats: list[BatchStatistics]
+    memory_usage: list[dict[str, Any]]
+
+
+class AllStatistics(Answer):
+    """One entry a version."""
+
+    model_stats: list[ModelStatistics]

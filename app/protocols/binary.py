@@ -42,10 +42,14 @@ def _texts(name: str, blob: memoryview, count: int) -> list[str]:
             raise InvalidInput(f"{name}: element {len(texts)} ends within its length")
         (length,) = LENGTH.unpack_from(blob, place)
         place += LENGTH.size
-        if place + length > len(blob):
+        end = place + length
+        if end > len(blob):
             raise InvalidInput(f"{name}: element {len(texts)} has {length} bytes, {len(blob) - place} are left")
-        texts.append(text_of(name, len(texts), blob[place : place + length]))
-        place += length
+        try:
+            texts.append(str(blob[place:end], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise _not_utf8(name, len(texts), error) from error
+        place = end
     if len(texts) != count:
         raise InvalidInput(f"{name}: {len(texts)} elements, wanted {count}")
     return texts
@@ -56,12 +60,16 @@ def text_of(name: str, place: int, blob: memoryview) -> str:
     try:
         return str(blob, "utf-8")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{name}[{place}]: not UTF-8: {error.reason} at byte {error.start}") from error
+        raise _not_utf8(name, place, error) from error
 
 
-def write_tensor(tensor: Tensor) -> bytes:
-    """The bytes of a tensor; texts with their length before each."""
+def _not_utf8(name: str, place: int, error: UnicodeDecodeError) -> InvalidInput:
+    return InvalidInput(f"{name}[{place}]: not UTF-8: {error.reason} at byte {error.start}")
+
+
+def write_tensor(tensor: Tensor) -> bytes | memoryview:
+    """The bytes of a tensor, where they lie; texts with their length before each."""
     if tensor.dtype != object:
-        return tensor.tobytes()
+        return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
     elements = [str(text).encode() for text in tensor.ravel().tolist()]
     return b"".join(part for element in elements for part in (LENGTH.pack(len(element)), element))

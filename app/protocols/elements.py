@@ -5,13 +5,21 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
 
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES, Tensor
+
+NonFinite = Literal["token", "string", "null", "error"]
+"""How NaN and infinity stand in JSON, which has no numbers for them: as the bare words that Triton and TensorFlow
+Serving write, as texts, as null (which is read as NaN), or not at all."""
+
+TEXTS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+HINTS = {"string": 'as texts, such as "NaN"', "null": "as null", "error": "in binary tensors alone"}
 
 EXACT_FLOATS = 2.0**53
 """From here on a float stands for more than one integer."""
@@ -22,16 +30,17 @@ MOST_ELEMENTS = 2**28
 """Of one tensor, axes without elements left out: four times what the default limit of a body can hold."""
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """A JSON object. NaN, Infinity and -Infinity are read as Triton and TensorFlow Serving read them.
-
-    Raises InvalidInput.
-    """
+def parse(body: bytes | memoryview, nonfinite: NonFinite = "token") -> dict[str, Any]:
+    """A JSON object, with bare NaN, Infinity and -Infinity where `nonfinite` says so. Raises InvalidInput."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        told = f"the body is not JSON: {error}"
+        body = bytes(body)
         if b"NaN" not in body and b"Infinity" not in body:
-            raise InvalidInput(f"the body is not JSON: {error}") from error
+            raise InvalidInput(told) from error
+        if nonfinite != "token":
+            raise InvalidInput(f"{told}; NaN and infinity are read {HINTS[nonfinite]}") from error
         value = _parse_with_tokens(body)
     if not isinstance(value, dict):
         raise InvalidInput(f"the body is {kind_of(value)}, wanted an object")
@@ -60,11 +69,36 @@ def _number(text: str) -> float:
     return value
 
 
-def dump(content: dict[str, Any]) -> bytes:
-    """JSON of an answer whose leaves may be numpy arrays and scalars; a value that is not finite becomes a token."""
-    if _is_finite(content):
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return json.dumps(content, default=lambda value: value.tolist(), separators=(",", ":")).encode()
+def dump(content: dict[str, Any], nonfinite: NonFinite = "token") -> bytes:
+    """JSON of an answer whose leaves may be numpy arrays and scalars.
+
+    Raises InvalidInput where a value is not finite and `nonfinite` has no way to write it.
+    """
+    if nonfinite == "null" or _is_finite(content):
+        return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    if nonfinite == "error":
+        raise InvalidInput(f"the answer holds NaN or infinity, which are written {HINTS['error']}")
+    plain = _in_texts(content) if nonfinite == "string" else content
+    return json.dumps(plain, default=lambda value: value.tolist(), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _in_texts(value: Any) -> Any:
+    """The content in plain lists, a text in place of each number that is not finite."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _in_texts(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_in_texts(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What orjson does not know of numpy: arrays without an axis, and integers of the platform's C types, which
+    onnxruntime gives for some operators. As scalars first, so that a short float stays short."""
+    return value[()] if isinstance(value, np.ndarray) and not value.ndim else value.tolist()
 
 
 def _is_finite(value: Any) -> bool:
@@ -114,13 +148,17 @@ def nested_shape(where: str, data: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def to_array(where: str, values: list[Any], datatype: str) -> Tensor:
+def to_array(where: str, values: list[Any], datatype: str, nonfinite: NonFinite = "token") -> Tensor:
     """JSON elements as a flat array of the datatype, nothing lost on the way.
 
     2.0 may stand for an integer, and 0 or 1.0 for a boolean. A fraction, a value out of range or one of another type
     raises InvalidInput that says which element.
     """
     dtype = DTYPES[datatype]
+    if dtype.kind == "f" and nonfinite == "string":
+        values = [TEXTS.get(value, value) if isinstance(value, str) else value for value in values]
+    if dtype.kind == "f" and nonfinite == "null":
+        values = [math.nan if value is None else value for value in values]
     allowed = _allowed(datatype)
     if not set(map(type, values)) <= allowed:
         place, wrong = next((i, v) for i, v in enumerate(values) if type(v) not in allowed)

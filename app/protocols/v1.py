@@ -1,15 +1,31 @@
 """V1: the protocol that people write by hand, with named and typed features where a manifest gives them."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.errors import OutsideDomain
+from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
-from app.protocols import v1_codec
-from app.protocols.answers import LoadStatus, ModelNames, ModelStatus, VersionStatus
-from app.web import body_response, decoded, encoded, find_model, read_body, repository, unless_gone
+from app.protocols import v1_codec, v1_predictions
+from app.protocols.answers import ModelNames, ModelStatus, ModelUnready
+from app.protocols.media import MediaLimits
+from app.web import (
+    body_response,
+    decoded,
+    encoded,
+    find_model,
+    json_response,
+    read_body,
+    refused,
+    repository,
+    unless_gone,
+    version_number,
+)
 
 router = APIRouter(prefix="/v1", tags=["V1"])
+
+UNREADY: dict[int | str, dict[str, Any]] = {503: {"model": ModelUnready, "description": "There is none to answer."}}
 
 
 @router.get("/models", summary="Which models serve?")
@@ -18,20 +34,42 @@ async def models(request: Request) -> ModelNames:
     return ModelNames(models=sorted({model.name for model in repository(request).models()}))
 
 
-@router.get("/models/{name:model}", summary="Does a model answer?")
-async def model_ready(request: Request, name: str) -> ModelStatus:
-    """Readiness as KServe tells it, with the state of each version as TensorFlow Serving tells it."""
-    model = find_model(request, "v1", name)
-    states = [
-        VersionStatus(
-            version=str(version.number),
-            state="AVAILABLE" if version.model else "END" if version.reason else "LOADING",
-            status=LoadStatus(error_code="UNKNOWN" if version.reason else "OK", error_message=version.reason),
-        )
-        for version in repository(request).versions()
-        if version.name == name
+@router.get("/models/{name:model}", summary="Does a model answer?", response_model=ModelStatus, responses=UNREADY)
+@router.get(
+    "/models/{name}/versions/{version:model}",
+    summary="Does a model version answer?",
+    response_model=ModelStatus,
+    responses=UNREADY,
+)
+@router.get(
+    "/models/{name}/labels/{version:model}",
+    summary="Does the version behind a label answer?",
+    response_model=ModelStatus,
+    responses=UNREADY,
+)
+async def status(request: Request, name: str, version: str | None = None) -> Response:
+    """Readiness as KServe tells it, with the state of each version as TensorFlow Serving tells it; 503 with the same
+    beside the error when there is none to answer."""
+    try:
+        find_model(request, "v1", name, version)
+    except ModelNotReady as error:
+        return refused(request, error, name=name, ready=False, model_version_status=_states(request, name, version))
+    return json_response({"name": name, "ready": True, "model_version_status": _states(request, name, version)})
+
+
+def _states(request: Request, name: str, version: str | None) -> list[dict[str, Any]]:
+    """Of the version that a path names, or of all."""
+    models = repository(request)
+    number = None if version is None else version_number(models, name, version)
+    return [
+        {
+            "version": str(one.number),
+            "state": "AVAILABLE" if one.model else "END" if one.reason else "LOADING",
+            "status": {"error_code": "UNKNOWN" if one.reason else "OK", "error_message": one.reason},
+        }
+        for one in models.versions()
+        if one.name == name and number in (None, one.number)
     ]
-    return ModelStatus(name=model.name, ready=True, model_version_status=states)
 
 
 @router.post("/models/{name}:predict", include_in_schema=False)
@@ -41,15 +79,22 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     """Predictions; openapi.py documents it once for each model."""
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
-    return await body_response(request, await unless_gone(request, _predict(model, body)), {}, "application/json")
+    limits: MediaLimits = request.app.state.media_limits
+    answer = await unless_gone(request, _predict(model, body, limits))
+    return await body_response(request, answer, {}, "application/json")
 
 
-async def _predict(model: Model, body: bytes) -> bytes:
-    asked = await decoded(body, lambda: v1_codec.decode(body, model.signature, model.manifest))
-    try:
-        outputs = await model.infer(asked.tensors)
-    except OutsideDomain as error:
-        if model.manifest is None:
-            raise
-        raise v1_codec.outside(error.violations, model.manifest) from error
-    return await encoded(outputs, lambda: v1_codec.encode(outputs, asked, model.manifest))
+async def _predict(model: Model, body: bytes, limits: MediaLimits) -> bytes:
+    with model.request():
+        asked = await decoded(
+            body,
+            lambda: v1_codec.decode(body, model.signature, model.manifest, limits),
+            slow=v1_codec.holds_media(body, model.manifest),
+        )
+        try:
+            outputs = await model.infer(asked.tensors)
+        except OutsideDomain as error:
+            if model.manifest is None:
+                raise
+            raise v1_codec.outside(error.violations, model.manifest, asked) from error
+        return await encoded(outputs, lambda: v1_predictions.encode(outputs, asked, model.manifest))

@@ -4,239 +4,162 @@ With a manifest an instance is an object of named, typed features. Without one i
 an object of inputs, as in TensorFlow Serving's row format.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
-from typing import Any, SupportsInt
-
-import numpy as np
+from itertools import islice
+from typing import Any
 
 from app.errors import InvalidInput, Violation
 from app.inference.domain import MOST_VIOLATIONS
-from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
-from app.manifest import Feature, InputTensor, Manifest, OutputTensor
-from app.protocols.elements import dump, flatten, kind_of, nested_shape, parse, to_array
+from app.inference.signature import Signature, Tensor, Tensors, TensorSpec, listed
+from app.manifest import Manifest
+from app.protocols import b64
+from app.protocols.elements import flatten, kind_of, nested_shape, parse, to_array
+from app.protocols.media import Allowance, MediaLimits
+from app.protocols.v1_features import read_columns, read_instances, told_together, violation_text
+from app.protocols.v1_values import index_of
+
+PARAMETERS = {"probabilities"}
+SIGNATURE_NAME = "serving_default"
 
 
 @dataclass(frozen=True)
 class PredictRequest:
     """A decoded request.
 
-    rows:    instances, of the row format.
-    columns: asked in the column format, so answered in it.
+    rows:          instances, of the row format.
+    columns:       asked in the column format, so answered in it.
+    probabilities: those of all classes are wanted.
     """
 
     tensors: Tensors
     rows: int
     columns: bool
+    probabilities: bool = False
 
 
-def decode(body: bytes, signature: Signature, manifest: Manifest | None) -> PredictRequest:
+def decode(body: bytes, signature: Signature, manifest: Manifest | None, limits: MediaLimits) -> PredictRequest:
     """{"instances": [...]}, a value or an object for each row, or {"inputs": ...}, a tensor or an object of them.
 
-    Raises InvalidInput that names the instance and the field.
+    Beside them may stand "parameters": {"probabilities": bool} and TensorFlow Serving's "signature_name".
+
+    Raises InvalidInput that names the instance and the field, MediaTooLarge.
     """
     request = parse(body)
     if ("instances" in request) == ("inputs" in request):
         raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
-    if "inputs" in request and manifest is None:
-        return PredictRequest(_raw_columns(request["inputs"], signature), 0, columns=True)
-    key = "instances" if "instances" in request else "inputs"
-    instances = request[key] if key == "instances" else _transposed(request[key])
+    _check_signature_name(request)
+    probabilities = _wants_probabilities(request, manifest)
+    allowance = Allowance(limits)
+    if "inputs" in request:
+        tensors = (
+            _raw_columns(request["inputs"], signature)
+            if manifest is None
+            else read_columns(request["inputs"], signature, manifest, allowance)
+        )
+        rows = 0 if manifest is None else len(next(iter(tensors.values())))
+        return PredictRequest(tensors, rows, columns=True, probabilities=probabilities)
+    instances = request["instances"]
     if not isinstance(instances, list):
         raise InvalidInput(f"instances: {kind_of(instances)}, wanted a list")
     if not instances:
-        raise InvalidInput(f"{key}: empty, wanted at least one row")
-    if manifest is None:
-        return PredictRequest(_raw_tensors(instances, signature), len(instances), columns=False)
-    return PredictRequest(_typed_tensors(instances, signature, manifest), len(instances), columns=key == "inputs")
+        raise InvalidInput("instances: empty, wanted at least one row")
+    tensors = (
+        _raw_tensors(instances, signature)
+        if manifest is None
+        else read_instances(instances, signature, manifest, allowance)
+    )
+    return PredictRequest(tensors, len(instances), columns=False, probabilities=probabilities)
 
 
-def _transposed(inputs: Any) -> list[Any]:
-    """{feature: [value a row]} as a list of rows."""
-    if not isinstance(inputs, dict) or not all(isinstance(column, list) for column in inputs.values()):
-        raise InvalidInput("inputs: wanted an object of features, each a list with one value a row")
-    if len({len(column) for column in inputs.values()}) > 1:
-        told = ", ".join(f"{name} has {len(column)}" for name, column in inputs.items())
-        raise InvalidInput(f"inputs: all features need the same number of rows: {told}")
-    return [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+def holds_media(body: bytes, manifest: Manifest | None) -> bool:
+    """May there be images or sounds in the body? A key may also be written with escapes."""
+    takes = manifest is not None and any(feature.kind in ("image", "audio") for feature in manifest.features)
+    return takes and (b'"b64"' in body or b"\\u" in body)
+
+
+def _check_signature_name(request: dict[str, Any]) -> None:
+    """An ONNX graph has one signature; TensorFlow Serving's clients call it by its default name, or by none."""
+    name = request.get("signature_name", "")
+    if name not in ("", SIGNATURE_NAME):
+        told = repr(name) if isinstance(name, str) else kind_of(name)
+        raise InvalidInput(f"signature_name: {told}, wanted {SIGNATURE_NAME!r} or none")
+
+
+def _wants_probabilities(request: dict[str, Any], manifest: Manifest | None) -> bool:
+    parameters = request.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InvalidInput(f"parameters: {kind_of(parameters)}, wanted an object")
+    if unknown := [name for name in parameters if name not in PARAMETERS]:
+        raise InvalidInput(f"parameters: unknown {listed(unknown)}, wanted some of {listed(sorted(PARAMETERS))}")
+    wanted = parameters.get("probabilities", False)
+    if not isinstance(wanted, bool):
+        raise InvalidInput(f"parameters.probabilities: {kind_of(wanted)}, wanted true or false")
+    if wanted and (manifest is None or not any(output.kind == "probabilities" for output in manifest.outputs)):
+        raise InvalidInput("parameters.probabilities: this model tells no probabilities of classes")
+    return wanted
 
 
 def _raw_columns(inputs: Any, signature: Signature) -> Tensors:
     """Whole tensors, the batch axis included."""
-    named = inputs if isinstance(inputs, dict) else {signature.inputs[0].name: inputs} if signature.inputs else {}
     wanted = {spec.name: spec for spec in signature.inputs}
-    if set(named) != set(wanted) or (not isinstance(inputs, dict) and len(wanted) > 1):
+    single = len(wanted) == 1 and not (isinstance(inputs, dict) and set(inputs) == set(wanted))
+    if single and (not isinstance(inputs, dict) or _is_b64(inputs, signature.inputs[0])):
+        return {name: _raw_tensor("inputs", inputs, spec) for name, spec in wanted.items()}
+    if not isinstance(inputs, dict) or set(inputs) != set(wanted):
         raise InvalidInput(f"inputs: wanted an object of {listed(wanted)}")
-    return {name: _raw_tensor(f"inputs.{name}", named[name], spec) for name, spec in wanted.items()}
+    return {name: _raw_tensor(f"inputs.{name}", inputs[name], spec) for name, spec in wanted.items()}
 
 
 def _raw_tensors(instances: list[Any], signature: Signature) -> Tensors:
-    if len(signature.inputs) == 1:
-        return {signature.inputs[0].name: _raw_tensor("instances", instances, signature.inputs[0])}
+    """One input: its values, or objects that name it; several: objects of all."""
     names = [spec.name for spec in signature.inputs]
-    for place, instance in enumerate(instances):
-        if not isinstance(instance, dict) or set(instance) != set(names):
-            raise InvalidInput(f"instances[{place}]: wanted an object of {listed(names)}")
+    if len(names) == 1 and not all(_names_input(one, signature.inputs[0]) for one in instances):
+        return {names[0]: _raw_tensor("instances", instances, signature.inputs[0])}
+    wrong = [place for place, one in enumerate(instances) if not isinstance(one, dict) or set(one) != set(names)]
+    if wrong:
+        raise told_together([f"instances[{place}]: wanted an object of {listed(names)}" for place in wrong])
     return {
-        spec.name: _raw_tensor(f"instances[].{spec.name}", [one[spec.name] for one in instances], spec)
+        spec.name: _raw_tensor("instances", [one[spec.name] for one in instances], spec, f".{spec.name}")
         for spec in signature.inputs
     }
 
 
-def _raw_tensor(where: str, values: list[Any], spec: TensorSpec) -> Tensor:
-    shape = nested_shape(where, values)
-    return to_array(where, flatten(where, values, shape), spec.datatype).reshape(shape)
+def _names_input(instance: Any, spec: TensorSpec) -> bool:
+    return isinstance(instance, dict) and set(instance) == {spec.name} and not _is_b64(instance, spec)
 
 
-def _typed_tensors(instances: list[Any], signature: Signature, manifest: Manifest) -> Tensors:
-    _check_fields(instances, manifest.features)
-    datatypes = {spec.name: spec.datatype for spec in signature.inputs}
-    return {one.tensor: _typed_tensor(instances, one, datatypes[one.tensor]) for one in manifest.inputs}
+def _is_b64(value: Any, spec: TensorSpec) -> bool:
+    return spec.datatype == "BYTES" and isinstance(value, dict) and "b64" in value
 
 
-def _check_fields(instances: list[Any], features: Sequence[Feature]) -> None:
-    """Raises InvalidInput unless every instance is an object of exactly the features."""
-    names = {feature.name for feature in features}
-    if all(isinstance(instance, dict) and instance.keys() == names for instance in instances):
-        return
-    problems: list[str] = []
-    for place, instance in enumerate(instances):
-        if not isinstance(instance, dict):
-            problems.append(f"instances[{place}]: {kind_of(instance)}, wanted an object of {listed(sorted(names))}")
-            continue
-        absent = (
-            f"instances[{place}].{f.name}: missing, wanted {f.wanted}" for f in features if f.name not in instance
-        )
-        unknown = (f"instances[{place}].{name}: unknown field" for name in instance if name not in names)
-        problems += [*absent, *unknown]
-    raise _problems(problems)
+def _raw_tensor(where: str, values: Any, spec: TensorSpec, field: str = "") -> Tensor:
+    """field: what follows a row's place in the body, such as `.x` in `instances[3].x[0]`."""
+    shape = nested_shape(f"{where}{field}", values)
+    elements = flatten(f"{where}{field}", values, shape)
+    try:
+        return to_array("", _with_texts(elements, spec), spec.datatype).reshape(shape)
+    except InvalidInput:
+        raise told_together(list(islice(_wrong(where, elements, shape, spec, field), MOST_VIOLATIONS))) from None
 
 
-def _problems(problems: Sequence[str]) -> InvalidInput:
-    return InvalidInput("; ".join(problems[:MOST_VIOLATIONS]))
+def _with_texts(elements: list[Any], spec: TensorSpec) -> list[Any]:
+    return [b64.read_text(element) if _is_b64(element, spec) else element for element in elements]
 
 
-def _typed_tensor(instances: list[Any], one: InputTensor, datatype: str) -> Tensor:
-    first = one.features[0]
-    if first.shape:
-        values = [
-            _block(f"instances[{i}].{first.name}", instance[first.name], first) for i, instance in enumerate(instances)
-        ]
-        elements: Iterable[Any] = chain.from_iterable(values)
-        shape: tuple[int, ...] = (len(instances), *first.shape)
-    elif len(one.features) == 1:
-        elements = [instance[first.name] for instance in instances]
-        shape = (len(instances), 1)
-    else:
-        elements = chain.from_iterable(map(itemgetter(*(feature.name for feature in one.features)), instances))
-        shape = (len(instances), len(one.features))
-    flat = list(elements)
-    if _is_plain(flat, one.features, datatype):
-        return to_array(one.tensor, flat, datatype).reshape(shape)
-    return to_array(one.tensor, _converted(flat, one.features, shape, datatype), datatype).reshape(shape)
+def _wrong(where: str, elements: list[Any], shape: Sequence[int], spec: TensorSpec, field: str) -> Iterator[str]:
+    """Every element that does not fit, with its place and what was wanted."""
+    for at, element in enumerate(elements):
+        try:
+            to_array("", _with_texts([element], spec), spec.datatype)
+        except InvalidInput as error:
+            row, *rest = index_of(at, shape).partition("]")
+            yield f"{where}{row}{rest[0]}{field}{rest[1]}: {str(error).removeprefix('[0]: ')}"
 
 
-def _block(where: str, value: Any, feature: Feature) -> list[Any]:
-    return flatten(where, value, feature.shape)
-
-
-def _is_plain(flat: list[Any], features: Sequence[Feature], datatype: str) -> bool:
-    """Nothing to convert and nothing wrong: numbers for features that are all numbers."""
-    return (
-        DTYPES[datatype].kind == "f"
-        and all(f.kind == "number" for f in features)
-        and set(map(type, flat)) <= {int, float}
-    )
-
-
-def _converted(flat: list[Any], features: Sequence[Feature], shape: tuple[int, ...], datatype: str) -> list[Any]:
-    """The elements as the tensor takes them, each checked against its feature. Raises InvalidInput."""
-    problems: list[str] = []
-    converted = []
-    per_instance = len(flat) // shape[0]
-    for place, value in enumerate(flat):
-        row, inside = divmod(place, per_instance)
-        feature = features[inside] if len(features) > 1 else features[0]
-        element = _element(value, feature, datatype)
-        if element is None:
-            index = np.unravel_index(inside, feature.shape) if feature.shape else ()
-            problems.append(f"{place_of(row, feature.name, index)}: {_shown(value)}, wanted {feature.wanted}")
-        converted.append(element)
-    if problems:
-        raise _problems(problems)
-    return converted
-
-
-def _element(value: Any, feature: Feature, datatype: str) -> Any:
-    """The value as the tensor takes it, None if it is not one of the feature's."""
-    if feature.kind in ("category", "text"):
-        if not isinstance(value, str) or (feature.kind == "category" and value not in feature.categories):
-            return None
-        return value if datatype == "BYTES" or feature.kind == "text" else feature.categories.index(value)
-    if type(value) not in (int, float) or (feature.kind == "integer" and not float(value).is_integer()):
-        return None
-    return value
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str | int | float) and len(repr(value)) < 40 else kind_of(value)
-
-
-def place_of(row: int, feature: str, index: Iterable[SupportsInt] = ()) -> str:
-    """A value's place in a V1 body: `instances[3].image[2][5]`."""
-    return f"instances[{row}].{feature}" + "".join(f"[{int(axis)}]" for axis in index)
-
-
-def outside(violations: Sequence[Violation], manifest: Manifest) -> InvalidInput:
-    """Values outside their feature's range, told in the words of a V1 body."""
-    shaped = {feature.name for feature in manifest.features if feature.shape}
-    return _problems(
-        [f"{place_of(v.index[0], v.feature, v.index[1:] if v.feature in shaped else ())}: {v.fact}" for v in violations]
-    )
-
-
-def encode(outputs: Tensors, request: PredictRequest, manifest: Manifest | None) -> bytes:
-    """{"predictions": [...]}, one an instance, or {"outputs": ...} for a request in columns.
-
-    Raises InvalidInput where an output has no row for each instance.
-    """
-    if request.columns and manifest is None:
-        columns = {name: tensor if tensor.dtype != object else tensor.tolist() for name, tensor in outputs.items()}
-        return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
-    for name, tensor in outputs.items():
-        if not tensor.ndim or tensor.shape[0] != request.rows:
-            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
-    rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, manifest)
-    if request.columns:
-        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}})
-    return dump({"predictions": rows})
-
-
-def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:
-    columns = {name: _rows(tensor) for name, tensor in outputs.items()}
-    if len(columns) == 1:
-        return next(iter(columns.values()))
-    return [{name: column[row] for name, column in columns.items()} for row in range(rows)]
-
-
-def _rows(tensor: Tensor) -> list[Any]:
-    return tensor.tolist() if tensor.dtype == object else list(np.ascontiguousarray(tensor))
-
-
-def _typed_rows(outputs: Tensors, manifest: Manifest) -> list[Any]:
-    columns = [_fields(outputs[one.tensor], one) for one in manifest.outputs]
-    return [dict(chain.from_iterable(fields)) for fields in zip(*columns, strict=True)]
-
-
-def _fields(tensor: Tensor, one: OutputTensor) -> list[list[tuple[str, Any]]]:
-    """Each row's fields: `label` and `probability`, or the named value."""
-    if one.kind == "value":
-        return [[(one.name, value)] for value in tensor.reshape(len(tensor))]
-    best = tensor.argmax(axis=1)
-    highest = tensor[np.arange(len(tensor)), best]
-    return [[("label", one.labels[i]), ("probability", p)] for i, p in zip(best.tolist(), highest, strict=True)]
+def outside(violations: Sequence[Violation], manifest: Manifest, asked: PredictRequest) -> InvalidInput:
+    """Values outside their feature's range, told in the words of the body."""
+    return told_together([violation_text(v, manifest, by_columns=asked.columns) for v in violations])
 
 
 def example(feed: Tensors, manifest: Manifest | None) -> list[Any]:

@@ -18,10 +18,28 @@ from app.protocols.answers import (
     Server,
     Unreadiness,
 )
+from app.protocols.elements import NonFinite
 from app.protocols.health import readiness
-from app.web import body_response, decoded, encoded, find_model, json_response, read_body, repository, unless_gone
+from app.web import (
+    body_response,
+    decoded,
+    encoded,
+    find_model,
+    json_response,
+    read_aligned_body,
+    repository,
+    unless_gone,
+)
 
-EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
+EXTENSIONS = [
+    "binary_tensor_data",
+    "classification",
+    "schedule_policy",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "model_configuration",
+    "statistics",
+]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -84,8 +102,8 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
     """A prediction; openapi.py documents it once for each model."""
     model = find_model(request, "v2", name, version)
     json_length = _json_length(request)
-    body = await read_body(request)
-    answer = await unless_gone(request, _infer(model, body, json_length))
+    body = await read_aligned_body(request, json_length or 0)
+    answer = await unless_gone(request, _infer(model, body, json_length, request.app.state.nonfinite))
     if answer.json_length is None:
         return await body_response(request, answer.body, {}, "application/json")
     headers = {HEADER_LENGTH: str(answer.json_length)}
@@ -104,7 +122,10 @@ def _json_length(request: Request) -> int | None:
     return int(sent)
 
 
-async def _infer(model: Model, body: bytes, json_length: int | None) -> v2_codec.InferAnswer:
-    asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature))
-    outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)
-    return await encoded(outputs, lambda: v2_codec.encode(model.name, model.version, asked, outputs, model.labels))
+async def _infer(model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite) -> v2_codec.InferAnswer:
+    with model.request():
+        asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature, nonfinite))
+        outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)
+        return await encoded(
+            outputs, lambda: v2_codec.encode(model.name, model.version, asked, outputs, model.labels, nonfinite)
+        )

@@ -13,7 +13,7 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols.binary import read_tensor, text_of, write_tensor
-from app.protocols.elements import count_of, dump, flatten, kind_of, parse, to_array
+from app.protocols.elements import NonFinite, count_of, dump, flatten, kind_of, parse, to_array
 
 MOST = 2**64 - 1
 """The largest integer that the protocol knows."""
@@ -48,7 +48,9 @@ class InferRequest:
     priority: int = 0
 
 
-def decode(body: bytes, json_length: int | None, signature: Signature) -> InferRequest:
+def decode(
+    body: bytes | memoryview, json_length: int | None, signature: Signature, nonfinite: NonFinite = "token"
+) -> InferRequest:
     """An inference request. Raises InvalidInput, Unsupported.
 
     json_length: what the header Inference-Header-Content-Length says; None means that all of the body is JSON, 0 that
@@ -58,7 +60,7 @@ def decode(body: bytes, json_length: int | None, signature: Signature) -> InferR
         return _raw_request(memoryview(body), signature)
     if json_length is not None and json_length > len(body):
         raise InvalidInput(f"Inference-Header-Content-Length: {json_length}, the body has {len(body)} bytes")
-    request = parse(body[:json_length] if json_length else body)
+    request = parse(body[:json_length] if json_length else body, nonfinite)
     parameters = _parameters(request, "the request")
     if sequence := [key for key in parameters if key.startswith("sequence_")]:
         raise Unsupported(f"parameter {sequence[0]}: models with state are not served")
@@ -67,7 +69,7 @@ def decode(body: bytes, json_length: int | None, signature: Signature) -> InferR
         raise InvalidInput(f"id: {kind_of(identity)}, wanted a string")
     return InferRequest(
         id=identity,
-        tensors=_tensors(request, memoryview(body)[json_length:] if json_length else None),
+        tensors=_tensors(request, memoryview(body)[json_length:] if json_length else None, nonfinite),
         outputs=_wanted_outputs(request, parameters, signature),
         timeout_s=_whole(parameters, "timeout") / 1e6 or None,  # microseconds on the wire
         priority=_whole(parameters, "priority"),
@@ -104,7 +106,7 @@ def _raw_shape(spec: TensorSpec, size: int, batched: bool) -> list[int]:
     return shape
 
 
-def _tensors(request: dict[str, Any], blob: memoryview | None) -> Tensors:
+def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFinite) -> Tensors:
     """blob: the bytes behind the JSON; None where there can be none."""
     tensors: dict[str, Tensor] = {}
     for place, entry in enumerate(_objects(request, "inputs")):
@@ -113,7 +115,7 @@ def _tensors(request: dict[str, Any], blob: memoryview | None) -> Tensors:
             raise InvalidInput(f"input {name} is given twice")
         size = _blob_size(entry, name)
         if size is None:
-            tensors[name] = _json_tensor(name, entry)
+            tensors[name] = _json_tensor(name, entry, nonfinite)
             continue
         if blob is None or size > len(blob):
             raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob or b'')} more bytes")
@@ -134,11 +136,11 @@ def _blob_size(entry: dict[str, Any], name: str) -> int | None:
     return _whole(parameters, "binary_data_size")
 
 
-def _json_tensor(name: str, entry: dict[str, Any]) -> Tensor:
+def _json_tensor(name: str, entry: dict[str, Any], nonfinite: NonFinite) -> Tensor:
     datatype, shape = _datatype_and_shape(name, entry)
     if "data" not in entry:
         raise InvalidInput(f"{name}: no data")
-    return to_array(name, flatten(name, entry["data"], shape), datatype).reshape(shape)
+    return to_array(name, flatten(name, entry["data"], shape), datatype, nonfinite).reshape(shape)
 
 
 def _datatype_and_shape(name: str, entry: dict[str, Any]) -> tuple[str, list[int]]:
@@ -191,6 +193,10 @@ def _parameters(entry: dict[str, Any], where: str) -> dict[str, Any]:
     for key, value in parameters.items():
         if isinstance(value, dict | list) or value is None:
             raise InvalidInput(f"{where}: parameter {key} is {kind_of(value)}, wanted a string, a number or a boolean")
+        if key.startswith("triton_"):
+            raise InvalidInput(f"{where}: parameter {key}: names that begin with triton_ are reserved")
+        if key.startswith("shared_memory_"):
+            raise Unsupported(f"{where}: parameter {key}: tensors in shared memory are not served")
     return parameters
 
 
@@ -225,7 +231,14 @@ class InferAnswer:
     json_length: int | None = None
 
 
-def encode(name: str, version: int, request: InferRequest, outputs: Tensors, labels: dict[str, Any]) -> InferAnswer:
+def encode(
+    name: str,
+    version: int,
+    request: InferRequest,
+    outputs: Tensors,
+    labels: dict[str, Any],
+    nonfinite: NonFinite = "token",
+) -> InferAnswer:
     """An inference response, flat data in JSON and binary tensors behind it, outputs in the order asked for.
 
     labels: output -> the names of its classes, for the classification extension.
@@ -234,7 +247,7 @@ def encode(name: str, version: int, request: InferRequest, outputs: Tensors, lab
     if request.id is not None:
         answer["id"] = request.id
     answer["outputs"] = written = []
-    blobs: list[bytes] = []
+    blobs: list[bytes | memoryview] = []
     for wanted in request.outputs:
         tensor = outputs[wanted.name]
         if wanted.classes:
@@ -245,8 +258,8 @@ def encode(name: str, version: int, request: InferRequest, outputs: Tensors, lab
         blobs.append(write_tensor(tensor))
         written.append(_described(wanted.name, tensor) | {"parameters": {"binary_data_size": len(blobs[-1])}})
     if not blobs:
-        return InferAnswer(dump(answer))
-    head = orjson.dumps(answer) if len(blobs) == len(written) else dump(answer)
+        return InferAnswer(dump(answer, nonfinite))
+    head = orjson.dumps(answer) if len(blobs) == len(written) else dump(answer, nonfinite)
     return InferAnswer(b"".join([head, *blobs]), len(head))
 
 
@@ -286,7 +299,10 @@ def metadata(name: str, versions: list[int], signature: Signature) -> dict[str, 
         "name": name,
         "versions": [str(version) for version in versions],
         "platform": "onnx_onnxv1",
-        "inputs": [_declared(spec) for spec in signature.inputs],
+        "inputs": [
+            *(_declared(spec) for spec in signature.inputs),
+            *(_declared(spec) | {"parameters": {"optional": True}} for spec in signature.optional),
+        ],
         "outputs": [_declared(spec) for spec in signature.outputs],
     }
 

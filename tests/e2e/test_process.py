@@ -102,6 +102,44 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
         assert process.wait(timeout=30) == 0
 
 
+def test_a_load_answers_once_every_worker_serves_the_new_version_and_a_replaced_worker_knows_it(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "models"
+    graphs.add_to_repository(models, "m", graphs.times(2))
+    graphs.add_to_repository(models, "other", graphs.times(2))
+    flags = ("--workers", "2", "--repository-control")
+    with serving_process(models, tmp_path / "log", *flags) as (client, process):
+
+        def memories() -> int:
+            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
+
+        def answers(model: str) -> set[str]:
+            """What forty connections, spread over both workers, are told."""
+            told = [httpx.post(f"{client.base_url}/v2/models/{model}/infer", json=ROW).json() for _ in range(40)]
+            return {one.get("model_version") or one["error"] for one in told}
+
+        def order(verb: str, model: str) -> httpx.Response:
+            return httpx.post(f"{client.base_url}/v2/repository/models/{model}/{verb}", timeout=60)
+
+        wait_until(lambda: memories() == 2, "the second worker never served")
+        for version in range(2, 5):
+            graphs.add_to_repository(models, "m", graphs.times(version), version)
+            assert order("load", "m").status_code == 200
+            assert answers("m") == {str(version)}
+        graphs.add_to_repository(models, "m", b"garbage", 5)
+        assert order("load", "m").json()["error"].startswith("model m: version 5: model.onnx: ")
+        assert answers("m") == {"4"}
+        assert order("unload", "other").status_code == 200
+        assert answers("other") == {"model other is not ready: unloaded"}
+        victim = next(c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline()))
+        victim.kill()
+        wait_until(lambda: memories() == 1, "the dead worker still counts")
+        assert order("load", "none").status_code == 404
+        wait_until(lambda: memories() == 2, "nobody took its place")
+        assert answers("other") == {"model other is not ready: unloaded"}
+
+
 def test_workers_stop_when_their_supervisor_was_killed(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (_, process):

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -33,10 +34,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+def examples(document: dict[str, Any]) -> dict[str, Any]:
+    """The path of every operation that calls a model -> the body that it shows."""
+    bodies = {
+        path: operations["post"]["requestBody"]["content"]["application/json"]
+        for path, operations in document["paths"].items()
+        if "post" in operations
+    }
+    return {path: body["examples"]["real"]["value"] for path, body in bodies.items() if "examples" in body}
+
+
 def test_the_document_is_valid_and_has_a_typed_operation_per_model_version_and_protocol(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     OpenAPIV31SpecValidator(document).validate()
-    typed = {path for path, operations in document["paths"].items() if "post" in operations}
+    typed = set(examples(document))
     served = {"leaf": [1], "bare": [1, 2], "turned": [1, 2], "words": [1], "scalar": [1]}
     places = [place for m, numbers in served.items() for place in (m, *(f"{m}/versions/{n}" for n in numbers))]
     rows = [f"/v1/models/{place}:predict" for place in places if not place.startswith("scalar")]
@@ -52,14 +63,11 @@ def test_the_document_is_valid_and_has_a_typed_operation_per_model_version_and_p
 
 
 def test_every_example_gives_a_prediction(client: httpx.Client) -> None:
-    tried = 0
-    for path, operations in client.get("/openapi.json").json()["paths"].items():
-        if "post" in operations:
-            example = operations["post"]["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
-            answer = client.post(path, json=example)
-            assert answer.status_code == 200, f"{path}: {answer.text}"
-            tried += 1
-    assert tried == 22
+    tried = examples(client.get("/openapi.json").json())
+    for path, example in tried.items():
+        answer = client.post(path, json=example)
+        assert answer.status_code == 200, f"{path}: {answer.text}"
+    assert len(tried) == 22
 
 
 def test_a_section_starts_with_the_card_and_the_call_that_people_write_by_hand(client: httpx.Client) -> None:
@@ -106,7 +114,7 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_answers(client: 
         for answer in operation["responses"].values():
             if "$ref" in answer:
                 answer = document["components"]["responses"][answer["$ref"].rsplit("/", 1)[1]]
-            assert all("schema" in content for content in answer["content"].values())
+            assert all("schema" in content for content in answer.get("content", {}).values())
 
 
 @pytest.mark.parametrize(

@@ -146,5 +146,5 @@ def test_names_that_only_punctuation_tells_apart_become_classes_of_their_own(tmp
     with serving(models) as client:
         generate(client, tmp_path)
     written = {path.stem for path in (tmp_path / GENERATED / "models").iterdir()}
-    assert len([name for name in written if name.endswith("_predict_request") or "predict_request_" in name]) == 5
+    assert len({name for name in written if "_infer_response" in name}) == 5
     assert "VALUE_2" in (tmp_path / GENERATED / "models/leaf_prediction_label.py").read_text()

@@ -35,7 +35,15 @@ def test_a_ready_service_says_so_in_every_dialect(tmp_path: Path) -> None:
         assert client.get("/v2").json() == {
             "name": "headrace",
             "version": "0.1.0",
-            "extensions": ["binary_tensor_data", "classification", "schedule_policy"],
+            "extensions": [
+                "binary_tensor_data",
+                "classification",
+                "schedule_policy",
+                "model_repository",
+                "model_repository(unload_dependents)",
+                "model_configuration",
+                "statistics",
+            ],
         }
         assert client.get("/v2/models/double/ready").json() == {"name": "double", "ready": True}
         assert client.get("/v2/models").json() == client.get("/v1/models").json() == {"models": ["double"]}

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests import graphs
-from tests.serving import serving
+from tests.serving import serving, wait_until
 
 
 @pytest.fixture
@@ -70,3 +70,39 @@ def test_a_policy_for_a_version_that_is_not_there_is_told(models: Path) -> None:
     (models / "m/config.yaml").write_text("versions: [3]")
     with serving(models, until="/health/live") as client:
         assert "config.yaml asks for versions [3]; there are [1, 2, 10]" in client.get("/health/ready").json()["error"]
+
+
+def states(client: httpx.Client, path: str = "") -> tuple[int, bool, dict[str, tuple[str, str]]]:
+    """Status, readiness, and each version's state with its message."""
+    answer = client.get(f"/v1/models/m{path}")
+    told = answer.json()
+    versions = told["model_version_status"]
+    return (
+        answer.status_code,
+        told["ready"],
+        {v["version"]: (v["state"], v["status"]["error_message"]) for v in versions},
+    )
+
+
+def test_the_state_of_every_version_and_of_one_can_be_read(models: Path) -> None:
+    (models / "m/config.yaml").write_text("versions: all\nlabels: {stable: 2, broken: 10}")
+    (models / "m/10/model.onnx").write_bytes(b"broken")
+    with serving(models, until="/v2/models/m/versions/2/ready") as client:
+        good, broken = ("AVAILABLE", ""), states(client)[2]["10"]
+        assert broken[0] == "END"
+        assert "model.onnx" in broken[1]
+        assert states(client) == (200, True, {"1": good, "2": good, "10": broken})
+        assert states(client, "/versions/2") == states(client, "/labels/stable") == (200, True, {"2": good})
+        assert states(client, "/versions/10") == states(client, "/labels/broken") == (503, False, {"10": broken})
+        assert "version 10 is not ready" in client.get("/v1/models/m/versions/10").json()["error"]
+        for unknown in ("/versions/3", "/labels/nobody"):
+            assert client.get(f"/v1/models/m{unknown}").status_code == 404
+
+
+def test_the_reasons_of_a_model_without_a_version_that_serves_can_be_read(models: Path) -> None:
+    (models / "m/10/model.onnx").write_bytes(b"broken")
+    with serving(models, until="/health/live") as client:
+        wait_until(lambda: states(client)[2]["10"][0] == "END", "version 10 did not fail")
+        status, ready, versions = states(client)
+        assert (status, ready) == (503, False)
+        assert "model.onnx" in versions["10"][1]

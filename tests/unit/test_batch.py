@@ -18,7 +18,7 @@ def test_stack_and_split_give_every_request_its_own_rows() -> None:
 
 def test_stack_undoes_cut() -> None:
     whole = {"x": np.arange(10), "s": np.array(list("abcdefghij"), object)}
-    pieces = batch.cut(whole, 10, 4)
+    pieces = [piece for piece, _ in batch.cut(whole, 10, 4)]
     assert [len(piece["x"]) for piece in pieces] == [4, 4, 2]
     joined = batch.stack(pieces)
     assert all(np.array_equal(whole[name], joined[name]) for name in whole)

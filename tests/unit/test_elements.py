@@ -148,3 +148,8 @@ def test_numbers_that_are_not_finite_travel_as_tokens_both_ways() -> None:
 def test_an_array_of_every_datatype_is_written_so_that_it_reads_back_equal(datatype: str) -> None:
     array = np.array([0, 1], DTYPES[datatype])
     assert orjson.loads(dump({"x": array}))["x"] == array.tolist()
+
+
+def test_an_answer_without_an_axis_and_integers_of_the_platforms_c_types_are_written() -> None:
+    content = {"one": np.array(0.1, np.float32), "wide": np.longlong(2**63 - 1), "rows": [np.ulonglong(2**64 - 1)]}
+    assert dump(content) == b'{"one":0.1,"wide":9223372036854775807,"rows":[18446744073709551615]}'

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from app.errors import ModelLoadFailed
-from app.manifest import Batching, Feature, ModelConfig, read_config, read_manifest
+from app.feature import Feature
+from app.manifest import Batching, ModelConfig, read_config, read_manifest
 from tests.manifests import LENGTH, WIDTH, manifest
 
 KIND = {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm"]}
@@ -110,3 +111,62 @@ def test_a_feature_with_a_shape_is_the_only_one_of_its_tensor() -> None:
 )
 def test_a_feature_says_in_words_what_it_wants(feature: dict[str, object], wanted: str) -> None:
     assert Feature.model_validate({"name": "f", "example": 1, **feature}).wanted == wanted
+
+
+PHOTO = {"kind": "image", "shape": [3, 8, 8], "layout": "CHW", "minimum": 0, "maximum": 1}
+CLIP = {"kind": "audio", "shape": [16000], "sample_rate": 16000}
+FRUIT = {"kind": "category", "categories": ["fig", "kiwi"]}
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ({**PHOTO, "layout": None}, "an image has a layout"),
+        ({"layout": "HW"}, "an image has a layout, HW, CHW or HWC, and nothing else has"),
+        ({**PHOTO, "layout": "HWC"}, r"shape \[3, 8, 8\] is not HWC with 1 or 3 channels"),
+        ({**PHOTO, "shape": [8, 8]}, r"shape \[8, 8\] is not CHW"),
+        ({**PHOTO, "shape": [3, 8, 0]}, "greater than or equal to 1"),
+        ({**PHOTO, "maximum": None}, "an image has a minimum, which black becomes, and a maximum"),
+        ({**CLIP, "sample_rate": None}, "a sound has a sample_rate"),
+        ({"sample_rate": 8000}, "a sound has a sample_rate, in Hz, and nothing else has"),
+        ({**CLIP, "shape": [2, 8000]}, r"a sound has shape \[samples\]"),
+        ({**CLIP, "maximum": 1}, "takes no minimum and no maximum"),
+        ({"missing": "fill"}, "takes both or neither"),
+        ({"fill": 1}, "takes both or neither"),
+        ({**FRUIT, "missing": "nan"}, "missing: nan is for numbers, this is category"),
+        ({**CLIP, "missing": "nan"}, "missing: nan is for numbers, this is audio"),
+        ({"missing": "fill", "fill": 60, "maximum": 50}, "fill 60.0, wanted 50 or less"),
+        ({"missing": "fill", "fill": "x"}, "fill 'x', wanted a finite number"),
+        ({"missing": "fill", "fill": float("inf")}, "fill inf, wanted a finite number"),
+        ({"kind": "integer", "missing": "fill", "fill": 1.5}, "fill 1.5, wanted an integer"),
+        ({**FRUIT, "missing": "fill", "fill": "plum"}, "fill 'plum', wanted one of fig, kiwi"),
+        ({"kind": "text", "missing": "fill", "fill": 1}, "fill 1.0, wanted a text"),
+        ({**PHOTO, "missing": "fill", "fill": 0}, "fill 0.0, wanted 0 to 1"),
+    ],
+)
+def test_a_feature_that_cannot_be_met_is_refused(feature: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Feature.model_validate({"name": "f", "example": 1, **feature})
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        PHOTO,
+        {**PHOTO, "shape": [8, 8, 1], "layout": "HWC"},
+        CLIP,
+        {"missing": "nan"},
+        {"missing": "fill", "fill": 50, "maximum": 50},
+        {"kind": "integer", "missing": "fill", "fill": 0},
+        {**FRUIT, "missing": "fill", "fill": "fig"},
+        {"kind": "text", "missing": "fill", "fill": ""},
+    ],
+)
+def test_a_feature_that_can_be_met_reads_back(feature: dict[str, object]) -> None:
+    made = Feature.model_validate({"name": "f", "example": 1, **feature})
+    assert Feature.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_value_beside_probabilities_has_a_name_of_its_own() -> None:
+    with pytest.raises(ValidationError, match="a value cannot be called label beside probabilities"):
+        manifest(outputs=[KIND, {"tensor": "z", "kind": "value", "name": "label"}])

@@ -58,3 +58,15 @@ def test_a_finding_has_an_example_that_the_graph_runs(tmp_path: Path) -> None:
     found = finding(tmp_path, graphs.add())
     assert found.example is not None
     assert {name: tensor.shape for name, tensor in found.example.items()} == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_a_graph_of_many_free_axes_is_opened_without_filling_the_memory(tmp_path: Path) -> None:
+    found = finding(tmp_path, graphs.double(("batch", *[None] * 8)))
+    assert found.batched, found.reason
+    assert found.example is not None
+    assert found.example["x"].size <= 2**18
+
+
+def test_a_row_of_many_fixed_elements_is_tried_all_the_same(tmp_path: Path) -> None:
+    found = finding(tmp_path, graphs.double(("batch", 3, 400, 400)))
+    assert found.batched, found.reason

@@ -53,7 +53,7 @@ def play(
     """Run a scene on a scheduler and close it."""
 
     async def main() -> None:
-        scheduler = Scheduler(run, wanted, ModelMetrics(Metrics(), "m"), "m")
+        scheduler = Scheduler(run, wanted, ModelMetrics(Metrics(), "m", 1), "m")
         try:
             await scene(scheduler)
         finally:
@@ -292,7 +292,7 @@ def test_closing_answers_what_was_accepted() -> None:
     answers: list[Tensors] = []
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m"), "m")
+        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m", 1), "m")
         first = await occupy(scheduler, run)
         waiting = await queued(scheduler, rows(5))
         closing = asyncio.create_task(scheduler.close())
@@ -308,7 +308,7 @@ def test_closing_does_not_wait_for_requests_that_expired() -> None:
     run = Run()
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m"), "m")
+        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m", 1), "m")
         with pytest.raises(DeadlineExceeded):
             await scheduler.submit(rows(1), 1, deadline_s=1e-9)
         await asyncio.wait_for(scheduler.close(), timeout=10)

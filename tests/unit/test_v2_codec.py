@@ -1,5 +1,6 @@
 """Open Inference Protocol v2 bodies, byte for byte."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -240,3 +241,14 @@ def test_a_raw_request_without_a_body_is_told_so(datatype: str) -> None:
     signature = Signature((TensorSpec("x", datatype, ("batch", None)),), SIGNATURE.outputs, batched=True)
     with pytest.raises(InvalidInput, match="the body has none"):
         v2_codec.decode(b"", 0, signature)
+
+
+def test_an_answers_tensors_are_copied_once_into_its_body() -> None:
+    tensor = np.zeros((4, 2**20), np.float32)
+    asked = v2_codec.InferRequest(None, {}, (v2_codec.WantedOutput("y", binary=True),))
+    tracemalloc.start()
+    answer = v2_codec.encode("m", 1, asked, {"y": tensor}, {})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(answer.body) > tensor.nbytes
+    assert peak < 1.1 * tensor.nbytes

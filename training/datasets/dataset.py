@@ -31,14 +31,17 @@ class Column:
     """One feature as a caller knows it. Raises NotAName unless its name is letters, digits and underscores.
 
     shape: of one row's value: () for a number, (8, 8) for a small image.
-    minimum, maximum: what the measurement can be at all, generously; not what this data set happens to hold.
+    layout: of an image: HW for grey, CHW or HWC for one or three channels.
+    minimum, maximum: what the measurement can be at all, generously; not what this data set happens to hold. Of an
+    image: black and white, in which a caller's PNG or JPEG is put.
     """
 
     name: str
     description: str
     unit: str = ""
-    kind: Literal["number", "integer"] = "number"
+    kind: Literal["number", "integer", "image"] = "number"
     shape: tuple[int, ...] = ()
+    layout: Literal["HW", "CHW", "HWC"] | None = None
     minimum: float | None = None
     maximum: float | None = None
 

@@ -19,7 +19,15 @@ def load() -> Dataset:
         sha256=fingerprint(images, targets),
         columns={
             "image": (
-                Column("image", "Rows of grey values, 0 for paper to 16 for ink", shape=(8, 8), minimum=0, maximum=16),
+                Column(
+                    "image",
+                    "Rows of grey values, 0 for paper to 16 for ink; as a file: white ink on black paper",
+                    kind="image",
+                    shape=(8, 8),
+                    layout="HW",
+                    minimum=0,
+                    maximum=16,
+                ),
             )
         },
         target=Target("digit", "The digit that was written", labels=tuple("0123456789")),

@@ -1,7 +1,7 @@
 """Every recipe there is, without training it: a new file is tested on arrival."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from app.manifest import Feature
+from app.feature import Feature
 from training import recipes
 from training.errors import NotProbabilities, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
@@ -51,11 +51,11 @@ def test_a_recipes_network_gives_one_answer_a_row_of_the_kind_that_its_target_ha
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_recipes_columns_have_names_that_a_caller_can_send(name: str) -> None:
+def test_a_recipes_columns_are_features_that_a_caller_can_send(name: str) -> None:
     columns = [column for some in load(name).dataset().columns.values() for column in some]
 
     assert len({column.name for column in columns}) == len(columns)
-    assert all(Feature(name=column.name, example=0) for column in columns)
+    assert all(Feature(**asdict(column), example=0) for column in columns)
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:

@@ -1,0 +1,98 @@
+"""Orders to load and unload models reach every worker, whichever of them a caller meets.
+
+A worker passes an order to the supervisor, which passes it to all workers, waits for their word and answers. A worker
+that takes the place of a dead one starts with the orders given so far. One worker alone carries out its own.
+
+The supervisor reads these messages too, so nothing here imports onnxruntime.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from itertools import count
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Literal
+
+from app.errors import ServingError
+from app.manifest import ModelConfig
+
+if TYPE_CHECKING:
+    from app.repository import Repository
+
+
+@dataclass(frozen=True)
+class Order:
+    """config: of a load, in place of the folder's config.yaml."""
+
+    verb: Literal["load", "unload"]
+    model: str
+    config: ModelConfig | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """Between a worker and the supervisor, either way.
+
+    number: tells orders that are under way apart. error: why the order was not carried out, or not everywhere.
+    """
+
+    kind: Literal["ask", "carry out", "done"]
+    number: int
+    order: Order
+    error: ServingError | None = None
+
+
+class Orders:
+    """What one worker gives and takes. supervisor: None for a worker that is alone."""
+
+    def __init__(self, repository: "Repository", supervisor: Connection | None) -> None:
+        self._repository, self._supervisor = repository, supervisor
+        self._numbers = count()
+        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def give(self, order: Order) -> None:
+        """Once every worker has carried it out. Raises what any of them stumbled over."""
+        if self._supervisor is None:
+            await self.carry_out(order)
+            return
+        number = next(self._numbers)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        self._supervisor.send(Message("ask", number, order))
+        await self._asked[number]
+
+    async def carry_out(self, order: Order) -> None:
+        """On this worker alone."""
+        if order.verb == "load":
+            await self._repository.load_model(order.model, order.config)
+        else:
+            await self._repository.unload_model(order.model)
+
+    def listen(self) -> None:
+        """From now on take the supervisor's messages; while the models load they wait."""
+        if self._supervisor is not None:
+            asyncio.get_running_loop().add_reader(self._supervisor.fileno(), self._receive)
+
+    def _receive(self) -> None:
+        assert self._supervisor is not None
+        try:
+            message: Message = self._supervisor.recv()
+        except EOFError:  # the supervisor is gone, and this worker goes too
+            asyncio.get_running_loop().remove_reader(self._supervisor.fileno())
+            return
+        if message.kind == "done":
+            asked = self._asked.pop(message.number)
+            if not asked.done():
+                asked.set_exception(message.error) if message.error else asked.set_result(None)
+            return
+        task = asyncio.create_task(self._obey(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _obey(self, message: Message) -> None:
+        error = None
+        try:
+            await self.carry_out(message.order)
+        except ServingError as stumbled:
+            error = stumbled
+        assert self._supervisor is not None
+        self._supervisor.send(Message("done", message.number, message.order, error))

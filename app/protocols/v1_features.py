@@ -1,0 +1,236 @@
+"""Named, typed features to tensors, by the manifest; every wrong value told by its place, ten at once.
+
+A request that is right becomes whole tensors in one go. One with anything wrong, or with files, is gone through again
+feature by feature, and what is wrong is collected: missing fields, wrong types and values out of range alike, in the
+order of the instances.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, cycle
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from app.errors import InvalidInput, Violation
+from app.feature import Feature
+from app.inference.domain import MOST_VIOLATIONS, domains
+from app.inference.signature import DTYPES, Signature, Tensor, Tensors, listed
+from app.manifest import InputTensor, Manifest
+from app.protocols import media
+from app.protocols.elements import kind_of, to_array
+from app.protocols.v1_values import ABSENT, element_of, parts_of, read_value
+
+MOST_SHOWN = 40
+"""Of a name that only the caller knows, in characters."""
+
+TOLD = object()
+"""In the place of a value that is not there, which has been told already."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    row: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The values of a request, however they were sent.
+
+    columns: feature name -> a value for each row.
+    """
+
+    rows: int
+    columns: Mapping[str, Sequence[Any]]
+    problems: list[Problem]
+    by_columns: bool
+
+    def place(self, feature: str) -> Callable[[int], str]:
+        """Where the value of a row stands in the body."""
+        return lambda row: place_of(row, feature, by_columns=self.by_columns)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature's values, (rows, *shape): 0 where a problem is. After the tenth problem there are no more rows."""
+
+    values: Tensor
+    problems: list[Problem]
+
+
+def read_instances(
+    instances: list[Any], signature: Signature, manifest: Manifest, allowance: media.Allowance
+) -> Tensors:
+    """Tensors of a list of objects. Raises InvalidInput, MediaTooLarge."""
+    tensors = _at_once(instances, signature, manifest)
+    return _one_by_one(_by_rows(instances, manifest), signature, manifest, allowance) if tensors is None else tensors
+
+
+def read_columns(inputs: Any, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
+    """Tensors of {feature: [value a row]}. Raises InvalidInput, MediaTooLarge."""
+    sent = _by_columns(inputs, manifest)
+    instances = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
+    tensors = _at_once(instances, signature, manifest)
+    return _one_by_one(sent, signature, manifest, allowance) if tensors is None else tensors
+
+
+def _at_once(instances: list[Any], signature: Signature, manifest: Manifest) -> Tensors | None:
+    """Whole tensors, None where anything is wrong or is a file."""
+    datatypes = {spec.name: spec.datatype for spec in signature.inputs}
+    names = {feature.name for feature in manifest.features}
+    if not all(isinstance(instance, dict) and instance.keys() <= names for instance in instances):
+        return None
+    try:
+        return {one.tensor: _whole_tensor(instances, one, datatypes[one.tensor]) for one in manifest.inputs}
+    except InvalidInput:
+        return None
+
+
+def _whole_tensor(instances: list[dict[str, Any]], one: InputTensor, datatype: str) -> Tensor:
+    first = one.features[0]
+    if first.shape:
+        values = (row.get(first.name, ABSENT) for row in instances)
+        elements = list(chain.from_iterable(parts_of(value, first, datatype) for value in values))
+    else:
+        elements = _row_by_row(instances, one.features, datatype)
+    return to_array("", elements, datatype).reshape(len(instances), *(first.shape or (len(one.features),)))
+
+
+def _row_by_row(instances: list[dict[str, Any]], features: Sequence[Feature], datatype: str) -> list[Any]:
+    """The elements of single values, row-major. Raises InvalidInput, without a place."""
+    names = [feature.name for feature in features]
+    try:
+        rows = map(itemgetter(*names), instances)
+        flat = list(chain.from_iterable(rows) if len(names) > 1 else rows)
+    except KeyError:
+        flat = [row.get(name, ABSENT) for row in instances for name in names]
+    if set(map(type, flat)) <= {int, float} and all(feature.kind == "number" for feature in features):
+        return flat
+    return [element_of(value, feature, datatype) for value, feature in zip(flat, cycle(features), strict=False)]
+
+
+def _by_rows(instances: list[Any], manifest: Manifest) -> Sent:
+    features = {feature.name for feature in manifest.features}
+    wanted = listed(sorted(features))
+    problems = []
+    for row, instance in enumerate(instances):
+        if not isinstance(instance, dict):
+            problems.append(Problem(row, f"instances[{row}]: {kind_of(instance)}, wanted an object of {wanted}"))
+        elif unknown := [name for name in instance if name not in features]:
+            problems += [Problem(row, f"{place_of(row, name[:MOST_SHOWN])}: unknown field") for name in unknown]
+        if len(problems) >= MOST_VIOLATIONS:
+            instances = instances[: row + 1]
+            break
+    columns = {
+        name: [row.get(name, ABSENT) if isinstance(row, dict) else TOLD for row in instances] for name in features
+    }
+    return Sent(len(instances), columns, problems, by_columns=False)
+
+
+def _by_columns(inputs: Any, manifest: Manifest) -> Sent:
+    if not isinstance(inputs, dict) or not all(isinstance(column, list) for column in inputs.values()):
+        raise InvalidInput("inputs: wanted an object of features, each a list with one value a row")
+    sizes = {name: len(column) for name, column in inputs.items()}
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+        raise InvalidInput(f"inputs: all features need the same number of rows: {told}")
+    rows = max(sizes.values(), default=0)
+    if not rows:
+        raise InvalidInput("inputs: empty, wanted at least one row")
+    names = {feature.name for feature in manifest.features}
+    problems = [Problem(0, f"inputs.{name[:MOST_SHOWN]}: unknown field") for name in inputs if name not in names]
+    columns = dict(inputs)
+    for feature in manifest.features:
+        if feature.name in inputs:
+            continue
+        refused = feature.missing == "refuse"
+        columns[feature.name] = [TOLD if refused else ABSENT] * rows
+        if refused:
+            problems.append(Problem(0, f"inputs.{feature.name}: missing, wanted a list, each {feature.wanted_whole}"))
+    return Sent(rows, columns, problems, by_columns=True)
+
+
+def _one_by_one(sent: Sent, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
+    datatypes = {spec.name: spec.datatype for spec in signature.inputs}
+    columns = {
+        feature.name: _column(
+            sent.columns[feature.name], feature, datatypes[one.tensor], sent.place(feature.name), allowance
+        )
+        for one in manifest.inputs
+        for feature in one.features
+    }
+    problems = [*sent.problems, *chain.from_iterable(column.problems for column in columns.values())]
+    rows = min(len(column.values) for column in columns.values())
+    tensors = {
+        one.tensor: columns[one.features[0].name].values[:rows]
+        if one.features[0].shape
+        else np.stack([columns[feature.name].values[:rows] for feature in one.features], axis=1)
+        for one in manifest.inputs
+    }
+    if problems:
+        problems += _outside(sent, tensors, columns, signature, manifest)
+        raise told_together([problem.text for problem in sorted(problems, key=lambda problem: problem.row)])
+    return tensors
+
+
+def _outside(
+    sent: Sent, tensors: Tensors, columns: Mapping[str, Column], signature: Signature, manifest: Manifest
+) -> list[Problem]:
+    """Values out of range in a request that is refused anyway, where nothing else is wrong with them."""
+    found = []
+    for domain in domains(manifest.inputs, signature.inputs):
+        values = tensors[domain.tensor]
+        told = np.zeros((len(values), len(domain.features)), np.bool_)
+        for place, feature in enumerate(domain.features):
+            rows = {problem.row for problem in columns[feature.name].problems}
+            rows |= {row for row, value in enumerate(sent.columns[feature.name][: len(values)]) if value is TOLD}
+            told[[row for row in rows if row < len(values)], place] = True
+        if domain.features[0].shape:
+            told = told.reshape(-1, *(1 for _ in domain.features[0].shape))
+        found += [
+            Problem(v.index[0], violation_text(v, manifest, by_columns=sent.by_columns))
+            for v in domain.violations(values, told)
+        ]
+    return found
+
+
+def _column(
+    values: Sequence[Any], feature: Feature, datatype: str, place: Callable[[int], str], allowance: media.Allowance
+) -> Column:
+    if feature.kind not in ("image", "audio"):
+        with suppress(InvalidInput):
+            elements = list(chain.from_iterable(parts_of(value, feature, datatype) for value in values))
+            return Column(to_array("", elements, datatype).reshape(len(values), *feature.shape), [])
+    blank = np.full(feature.shape, "" if datatype == "BYTES" else 0, DTYPES[datatype])
+    read, problems = [], []
+    for row, value in enumerate(values):
+        array: Tensor = blank
+        try:
+            array = blank if value is TOLD else read_value(value, feature, datatype, allowance)
+        except InvalidInput as error:
+            problems.append(Problem(row, f"{place(row)}{error}"))
+        read.append(array)
+        if len(problems) >= MOST_VIOLATIONS:
+            break
+    return Column(np.stack(read), problems)
+
+
+def place_of(row: int, feature: str, index: Sequence[int] = (), *, by_columns: bool = False) -> str:
+    """A value's place in a V1 body: `instances[3].image[2][5]`, or `inputs.image[3][2][5]` in columns."""
+    start = f"inputs.{feature}[{row}]" if by_columns else f"instances[{row}].{feature}"
+    return start + "".join(f"[{axis}]" for axis in index)
+
+
+def told_together(problems: Sequence[str]) -> InvalidInput:
+    """As many problems as a caller is told of at once."""
+    return InvalidInput("; ".join(problems[:MOST_VIOLATIONS]))
+
+
+def violation_text(violation: Violation, manifest: Manifest, *, by_columns: bool) -> str:
+    """A value outside its feature's range, told in the words of a V1 body."""
+    [shape] = [feature.shape for feature in manifest.features if feature.name == violation.feature]
+    index = violation.index[1:] if shape else ()
+    return f"{place_of(violation.index[0], violation.feature, index, by_columns=by_columns)}: {violation.fact}"

@@ -1,0 +1,66 @@
+"""Outputs to V1 predictions: named fields by the manifest, rows or objects of outputs without one."""
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from app.errors import InvalidInput
+from app.inference.signature import Tensor, Tensors
+from app.manifest import Manifest, OutputTensor
+from app.protocols import b64
+from app.protocols.elements import dump
+from app.protocols.v1_codec import PredictRequest
+
+
+def encode(outputs: Tensors, request: PredictRequest, manifest: Manifest | None) -> bytes:
+    """{"predictions": [...]}, one an instance, or {"outputs": ...} for a request in columns.
+
+    Raises InvalidInput where an output has no row for each instance.
+    """
+    if request.columns and manifest is None:
+        columns = {name: tensor if tensor.dtype != object else _texts(name, tensor) for name, tensor in outputs.items()}
+        return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+    for name, tensor in outputs.items():
+        if not tensor.ndim or tensor.shape[0] != request.rows:
+            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
+    rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request, manifest)
+    if request.columns:
+        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}})
+    return dump({"predictions": rows})
+
+
+def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:
+    columns = {name: _rows(name, tensor) for name, tensor in outputs.items()}
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    return [{name: column[row] for name, column in columns.items()} for row in range(rows)]
+
+
+def _rows(name: str, tensor: Tensor) -> list[Any]:
+    return list(_texts(name, tensor)) if tensor.dtype == object else list(np.ascontiguousarray(tensor))
+
+
+def _texts(name: str, tensor: Tensor) -> Any:
+    """Nested lists of texts, each as {"b64": ...} where the output's name asks for that."""
+    return b64.write_nested(tensor.tolist()) if name.endswith(b64.SUFFIX) else tensor.tolist()
+
+
+def _typed_rows(outputs: Tensors, request: PredictRequest, manifest: Manifest) -> list[dict[str, Any]]:
+    columns = [_fields(outputs[one.tensor], one, request.probabilities) for one in manifest.outputs]
+    return [dict(chain.from_iterable(fields)) for fields in zip(*columns, strict=True)]
+
+
+def _fields(tensor: Tensor, one: OutputTensor, probabilities: bool) -> list[list[tuple[str, Any]]]:
+    """Each row's fields: `label` and `probability`, and on request `probabilities`; or the named value."""
+    if one.kind == "value":
+        return [[(one.name, value)] for value in _rows(one.name, tensor.reshape(len(tensor)))]
+    best = tensor.argmax(axis=1)
+    highest = tensor[np.arange(len(tensor)), best]
+    fields = [
+        [("label", one.labels[place]), ("probability", p)] for place, p in zip(best.tolist(), highest, strict=True)
+    ]
+    if probabilities:
+        for row, all_of_them in zip(fields, tensor, strict=True):
+            row.append(("probabilities", dict(zip(one.labels, all_of_them, strict=True))))
+    return fields
