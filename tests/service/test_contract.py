@@ -11,17 +11,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.feature import Feature
+from app.manifest import InputTensor
 from tests import graphs
 from tests.manifests import HEIGHT, LENGTH, WIDTH, manifest
 from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 KEY = "sesame"
-TWINS = r"(leaf|picture|all|scalar|free)/versions/1"
+TWINS = r"(leaf|picture|photo|all|scalar|free)/versions/1"
 """The same models, graphs and schemas once more."""
 SOME = r"leaf[:/]|\{name\}|^/v2$|health|metrics"
-COLOUR = {"name": "colour", "kind": "category", "categories": ["green", "red"], "example": "red"}
+COLOUR = {
+    "name": "colour",
+    "kind": "category",
+    "categories": ["green", "red"],
+    "missing": "fill",
+    "fill": "red",
+    "example": "red",
+}
 GREY = {"name": "image", "shape": [8, 8], "minimum": 0, "maximum": 16, "example": np.ones((8, 8)).tolist()}
+
+PHOTO = Feature.model_validate({**GREY, "kind": "image", "layout": "HW"})
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +49,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         outputs=[{"tensor": "y", "kind": "value", "name": "ink", "unit": "g"}],
         golden={"inputs": {"x": [GREY["example"]]}, "outputs": {"y": [1]}, "tolerance": 1e-6},
     )
-    for name, graph, described in (("leaf", graphs.softmax(4), leaf), ("picture", graphs.mean((8, 8)), picture)):
+    photo = picture.model_copy(update={"inputs": (InputTensor(tensor="x", features=(PHOTO,)),)})
+    average = graphs.mean(("batch", 8, 8))
+    for name, graph, described in (
+        ("leaf", graphs.softmax(4), leaf),
+        ("picture", average, picture),
+        ("photo", average, photo),
+    ):
         place = graphs.add_to_repository(folder, name, graph)
         (place / "manifest.json").write_text(described.model_dump_json())
     graphs.add_to_repository(folder, "all", graphs.identities(["BOOL", "UINT8", "INT64", "FP16", "FP64"]))
