@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app.compression import chosen
 from app.inference.model import Model
-from app.openapi import document
+from app.openapi import Policy, document
 
 STATIC = Path(__file__).parent / "static"
 
@@ -54,8 +54,8 @@ def _has(if_none_match: str, tag: str) -> bool:
     return tags == ["*"] or tag.removeprefix("W/") in tags
 
 
-def _written(app: FastAPI, models: list[Model], generation: int, guarded: bool) -> Document:
-    schema = document(app, models, guarded=guarded)
+def _written(app: FastAPI, models: list[Model], generation: int, policy: Policy) -> Document:
+    schema = document(app, models, policy)
     components = {kind: _in_pieces(named) for kind, named in schema["components"].items()}
     body = orjson.dumps({**schema, "paths": _in_pieces(schema["paths"]), "components": components})
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -73,8 +73,8 @@ class Documents:
     Written in a thread: it takes about a millisecond a model.
     """
 
-    def __init__(self, app: FastAPI, guarded: bool) -> None:
-        self._app, self._guarded = app, guarded
+    def __init__(self, app: FastAPI, policy: Policy) -> None:
+        self._app, self._policy = app, policy
         self._writing = asyncio.Lock()
         self._latest: Document | None = None
 
@@ -84,7 +84,7 @@ class Documents:
         async with self._writing:
             if self._latest is None or self._latest.generation != models.generation:
                 self._latest = await asyncio.to_thread(
-                    _written, self._app, models.models(), models.generation, self._guarded
+                    _written, self._app, models.models(), models.generation, self._policy
                 )
             return self._latest
 
@@ -112,8 +112,8 @@ def _page(name: str) -> Response:
     return FileResponse(STATIC / name, headers={"content-security-policy": POLICY, "x-content-type-options": "nosniff"})
 
 
-def mount(app: FastAPI, *, guarded: bool) -> None:
-    """Adds the pages, their assets and the document to the app. guarded: the document asks for a key."""
-    app.state.documents = Documents(app, guarded)
+def mount(app: FastAPI, policy: Policy) -> None:
+    """Adds the pages, their assets and the document to the app."""
+    app.state.documents = Documents(app, policy)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -14,6 +14,7 @@ from app.errors import ServingError
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
 from app.metrics import Metrics
+from app.openapi import Policy
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
 from app.protocols.media import MediaLimits
@@ -76,7 +77,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)
-    docs.mount(app, guarded=bool(settings.api_key.get_secret_value()))
+    docs.mount(app, Policy(guarded=bool(settings.api_key.get_secret_value()), nonfinite=settings.nonfinite))
     return Edge(
         app,
         metrics=metrics,

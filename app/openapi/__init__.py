@@ -5,6 +5,6 @@ FastAPI describes the routes that are the same for every model (`fixed.py`). The
 document; their typed twins are written here from the manifest, or from the signature where a model has none.
 """
 
-from app.openapi.document import document
+from app.openapi.document import Policy, document
 
-__all__ = ["document"]
+__all__ = ["Policy", "document"]

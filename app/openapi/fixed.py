@@ -21,7 +21,8 @@ Every error is `{"error": "<what is wrong and what would be right>"}`, a 4xx whe
 
 A request id in `X-Request-ID`, the caller's own or one of ours, comes back in every answer and is in the server's log.
 Bodies and answers may be compressed (gzip, deflate). Numbers that are not finite are the tokens `NaN`, `Infinity` and
-`-Infinity`, as Triton and TensorFlow Serving write them; an answer without them is plain JSON."""
+`-Infinity`, as Triton and TensorFlow Serving write them, where the operator has set nothing else; an answer without
+them is plain JSON."""
 
 
 def fixed(app: FastAPI, example: str, guarded: bool) -> Schema:

@@ -8,6 +8,7 @@ from app.inference.domain import exact_integers
 from app.inference.model import Model
 from app.inference.signature import DTYPES
 from app.openapi.names import Names, pascal
+from app.protocols.elements import TEXTS, NonFinite
 
 Schema = dict[str, Any]
 
@@ -65,19 +66,28 @@ def nested(items: Schema, shape: tuple[int, ...]) -> Schema:
     return items
 
 
-def sent(datatype: str) -> Schema:
+def sent(datatype: str, nonfinite: NonFinite = "token") -> Schema:
     """One element as a caller may send it."""
     kind = DTYPES[datatype].kind
     if kind == "b":
         return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1}]}
     if kind == "O":
         return {"type": "string"}
-    return {"type": "number" if kind == "f" else "integer", **least(datatype), **greatest(datatype)}
+    number = {"type": "number" if kind == "f" else "integer", **least(datatype), **greatest(datatype)}
+    return _or_not_finite(number, nonfinite) if kind == "f" else number
 
 
-def received(datatype: str) -> Schema:
+def received(datatype: str, nonfinite: NonFinite = "token") -> Schema:
     """One element as the service answers it."""
-    return {"type": {"b": "boolean", "O": "string", "f": "number"}.get(DTYPES[datatype].kind, "integer")}
+    element = {"type": {"b": "boolean", "O": "string", "f": "number"}.get(DTYPES[datatype].kind, "integer")}
+    return _or_not_finite(element, nonfinite) if element["type"] == "number" else element
+
+
+def _or_not_finite(number: Schema, nonfinite: NonFinite) -> Schema:
+    """What else may stand for a number. The tokens are not JSON, so no schema can tell of them."""
+    if nonfinite == "string":
+        return {"anyOf": [number, {"type": "string", "enum": list(TEXTS)}]}
+    return {**number, "type": ["number", "null"]} if nonfinite == "null" else number
 
 
 def least(datatype: str, exact: bool = False) -> Schema:

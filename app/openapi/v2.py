@@ -9,6 +9,7 @@ from app.openapi.names import enum
 from app.openapi.operation import Call
 from app.openapi.schemas import Components, Schema, array, nested, obj, optional, received, ref, sent
 from app.protocols import v2_codec
+from app.protocols.elements import NonFinite
 
 TENSORS = """Tensors by the [Open Inference Protocol v2](https://github.com/kserve/open-inference-protocol): `data` are
 row by row, flat or nested to `shape`, and must fill it exactly."""
@@ -65,12 +66,12 @@ PARAMETERS: dict[str, Schema] = {
 }
 
 
-def infer(model: Model, components: Components) -> Call:
-    """The infer call of a model."""
+def infer(model: Model, components: Components, nonfinite: NonFinite) -> Call:
+    """The infer call of a model. nonfinite: how NaN and infinity are written."""
     inputs, outputs = model.signature.inputs, model.signature.outputs
     takes = (*inputs, *model.signature.optional)
-    asked = [components.add(model, "Input", _input(spec), of=spec.name) for spec in takes]
-    given = [components.add(model, "Output", _output(spec), of=spec.name) for spec in outputs]
+    asked = [components.add(model, "Input", _input(spec, nonfinite), of=spec.name) for spec in takes]
+    given = [components.add(model, "Output", _output(spec, nonfinite), of=spec.name) for spec in outputs]
     wanted = obj(
         {
             "name": {"type": "string", **enum(spec.name for spec in outputs)},
@@ -122,8 +123,8 @@ def _one_of(tensors: list[Schema]) -> Schema:
     return tensors[0] if len(tensors) == 1 else {"anyOf": tensors} if tensors else {}
 
 
-def _input(spec: TensorSpec) -> Schema:
-    element = sent(spec.datatype)
+def _input(spec: TensorSpec, nonfinite: NonFinite) -> Schema:
+    element = sent(spec.datatype, nonfinite)
     flat, whole = array(element), nested(element, spec.shape)
     forms = [whole, flat] if len(spec.shape) != 1 else [flat]
     data: Schema = forms[0] if len(forms) == 1 else {"anyOf": [flat, whole]}
@@ -139,13 +140,13 @@ def _input(spec: TensorSpec) -> Schema:
     )
 
 
-def _output(spec: TensorSpec) -> Schema:
+def _output(spec: TensorSpec, nonfinite: NonFinite) -> Schema:
     return obj(
         {
             "name": {"const": spec.name},
             "shape": {**array({"type": "integer", "minimum": 0}), "description": _told(spec)},
             "datatype": {"const": spec.datatype},
-            "data": array(received(spec.datatype), description="Row by row, flat."),
+            "data": array(received(spec.datatype, nonfinite), description="Row by row, flat."),
         }
     )
 

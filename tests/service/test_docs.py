@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import docs
 from app.metrics import Metrics
+from app.openapi import Policy
 from app.repository import Repository
 from tests import graphs
 from tests.manifests import manifest
@@ -157,6 +158,23 @@ def test_a_key_is_asked_for_only_where_one_is_set_and_never_of_probes(client: ht
             assert operation.get("security") == ([] if "/health/" in path else None)
 
 
+@pytest.mark.parametrize(
+    ("nonfinite", "element"),
+    [
+        ("error", {"type": "number"}),
+        ("null", {"type": ["number", "null"]}),
+        ("string", {"anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]}),
+    ],
+)
+def test_the_document_tells_how_tensors_write_what_is_not_finite(
+    tmp_path: Path, nonfinite: str, element: dict[str, Any]
+) -> None:
+    graphs.add_to_repository(tmp_path, "m", graphs.double())
+    with serving(tmp_path, nonfinite=nonfinite) as client:
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["MOutputY"]["properties"]["data"]["items"] == element
+
+
 def test_a_caller_who_has_the_document_is_told_so_and_one_who_takes_gzip_gets_it_so(client: httpx.Client) -> None:
     plain = client.get("/openapi.json", headers={"accept-encoding": "identity"})
     zipped = client.get("/openapi.json", headers={"accept-encoding": "gzip"})
@@ -172,7 +190,7 @@ def test_a_caller_who_has_the_document_is_told_so_and_one_who_takes_gzip_gets_it
 async def _document_before_and_after_loading(folder: Path) -> list[httpx.Response]:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.repository = Repository(folder, Metrics(), 1)
-    docs.mount(app, guarded=False)
+    docs.mount(app, Policy())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         before = [await client.get("/openapi.json"), await client.get("/openapi.json")]
         await app.state.repository.load()

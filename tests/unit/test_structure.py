@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "app.main": {
         "app",
         "app.docs",
+        "app.openapi",
         "app.errors",
         "app.orders",
         "app.inference",
