@@ -66,7 +66,7 @@ def decode(
         raise InvalidInput(f"id: {kind_of(identity)}, wanted a string")
     return InferRequest(
         id=identity,
-        tensors=_tensors(request, memoryview(body)[json_length:] if json_length else None, nonfinite),
+        tensors=_tensors(request, memoryview(body)[len(body) if json_length is None else json_length :], nonfinite),
         outputs=_wanted_outputs(request, parameters, signature),
         timeout_s=_whole(parameters, "timeout") / 1e6 or None,  # microseconds on the wire
         priority=_whole(parameters, "priority"),
@@ -99,8 +99,8 @@ def _raw_shape(spec: TensorSpec, size: int, batched: bool) -> list[int]:
     return shape
 
 
-def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFinite) -> Tensors:
-    """blob: the bytes behind the JSON; None where there can be none."""
+def _tensors(request: dict[str, Any], blob: memoryview, nonfinite: NonFinite) -> Tensors:
+    """blob: the bytes behind the JSON."""
     tensors: dict[str, Tensor] = {}
     for place, entry in enumerate(_objects(request, "inputs")):
         name = _name(entry, f"inputs[{place}]")
@@ -110,8 +110,8 @@ def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFin
         if size is None:
             tensors[name] = _json_tensor(name, entry, nonfinite)
             continue
-        if blob is None or size > len(blob):
-            raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob or b'')} more bytes")
+        if size > len(blob):
+            raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob)} more bytes")
         tensors[name] = read_tensor(name, blob[:size], *_datatype_and_shape(name, entry))
         blob = blob[size:]
     if blob:
@@ -120,11 +120,11 @@ def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFin
 
 
 def _blob_size(entry: dict[str, Any], name: str) -> int | None:
-    """The bytes that an input takes behind the JSON, None for one with `data`."""
+    """The bytes that an input takes behind the JSON, None for one with `data`; the KServe SDK sends data: null too."""
     parameters = _parameters(entry, name)
     if "binary_data_size" not in parameters:
         return None
-    if "data" in entry:
+    if entry.get("data") is not None:
         raise InvalidInput(f"{name}: both data and binary_data_size, wanted one of them")
     return _whole(parameters, "binary_data_size")
 
