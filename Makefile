@@ -14,7 +14,7 @@ help:
 	@echo "make lint | make format   ruff and mypy"
 
 setup: .venv/.serving
-develop: .venv/.developing
+develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched
 
 .venv/.serving: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,17 @@ develop: .venv/.developing
 
 .venv/.developing: pyproject.toml .venv/.serving
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,train,test]'
+	touch $@
+
+# The KServe SDK, whose pins contradict ours, for the tests that call the service with it.
+.venv-kserve/.installed: tests/clients/kserve-requirements.txt
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile --requirement $<
+	touch $@
+
+# Models that others made, for the tests that serve them.
+.cache/real-models/.fetched: tests/real_models.py .venv/.developing
+	$(BIN)/python -m tests.real_models
 	touch $@
 
 serve: setup
@@ -50,4 +61,4 @@ format: develop
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info runs
+	rm -rf .venv .venv-kserve .cache .mypy_cache .ruff_cache .pytest_cache *.egg-info runs

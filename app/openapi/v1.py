@@ -10,6 +10,7 @@ from app.openapi.names import enum
 from app.openapi.operation import Call
 from app.openapi.schemas import Components, Schema, array, greatest, least, nested, obj, received, sent
 from app.protocols import b64, v1_codec
+from app.protocols.elements import NonFinite
 
 ROWS = """Row by row: `{"instances": [...]}` to `{"predictions": [...]}`, one prediction for each instance, in order.
 Column by column, `{"inputs": {...}}` to `{"outputs": {...}}`, works too, and a text may be `{"b64": "<its bytes>"}`."""
@@ -21,11 +22,11 @@ def speaks_rows(signature: Signature) -> bool:
     return bool(signature.inputs) and all(spec.shape and spec.shape[0] in (-1, 1) for spec in specs)
 
 
-def predict(model: Model, components: Components) -> Call:
-    """The predict call of a model whose signature speaks rows."""
+def predict(model: Model, components: Components, nonfinite: NonFinite) -> Call:
+    """The predict call of a model whose signature speaks rows. nonfinite: how NaN and infinity are written."""
     manifest, signature = model.manifest, model.signature
-    instance = _instance(manifest, signature) if manifest else _raw_instance(signature)
-    prediction = _prediction(manifest) if manifest else _raw_prediction(signature)
+    instance = _instance(manifest, signature) if manifest else _raw_instance(signature, nonfinite)
+    prediction = _prediction(manifest, nonfinite) if manifest else _raw_prediction(signature, nonfinite)
     instance = components.add(model, "Instance", instance)
     prediction = components.add(model, "Prediction", prediction)
     single = {"maxItems": 1} if any(spec.shape[0] == 1 for spec in signature.inputs) else {}
@@ -102,17 +103,17 @@ def _file(feature: Feature) -> Schema:
     return obj({"b64": data}, additionalProperties=False)
 
 
-def _prediction(manifest: Manifest) -> Schema:
+def _prediction(manifest: Manifest, nonfinite: NonFinite) -> Schema:
     properties: Schema = {}
     for output in manifest.outputs:
-        properties |= _output_fields(output)
+        properties |= _output_fields(output, nonfinite)
     return obj(properties, required=[name for name in properties if name != "probabilities"])
 
 
-def _output_fields(output: OutputTensor) -> Schema:
+def _output_fields(output: OutputTensor, nonfinite: NonFinite) -> Schema:
     if output.kind == "value":
         unit = f" [{output.unit}]" if output.unit else ""
-        return {output.name: {"type": "number", "description": f"{output.description}{unit}".strip()}}
+        return {output.name: {**received("FP32", nonfinite), "description": f"{output.description}{unit}".strip()}}
     share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
     every = obj({}, additionalProperties=share, minProperties=len(output.labels), maxProperties=len(output.labels))
     told = "Label -> probability, of every label; where parameters ask for it."
@@ -123,23 +124,25 @@ def _output_fields(output: OutputTensor) -> Schema:
     }
 
 
-def _raw_instance(signature: Signature) -> Schema:
+def _raw_instance(signature: Signature, nonfinite: NonFinite) -> Schema:
     if len(signature.inputs) == 1:
-        return _row(signature.inputs[0], sent(signature.inputs[0].datatype))
-    return obj({spec.name: _row(spec, sent(spec.datatype)) for spec in signature.inputs}, additionalProperties=False)
+        return _row(signature.inputs[0], sent(signature.inputs[0].datatype, nonfinite))
+    return obj(
+        {spec.name: _row(spec, sent(spec.datatype, nonfinite)) for spec in signature.inputs}, additionalProperties=False
+    )
 
 
-def _raw_prediction(signature: Signature) -> Schema:
+def _raw_prediction(signature: Signature, nonfinite: NonFinite) -> Schema:
     """Of the outputs' declared shapes only the number of axes: sizes that a graph declares may be wrong."""
-    rows = {spec.name: _row(_free(spec), _received(spec)) for spec in signature.outputs}
+    rows = {spec.name: _row(_free(spec), _received(spec, nonfinite)) for spec in signature.outputs}
     return next(iter(rows.values())) if len(rows) == 1 else obj(rows)
 
 
-def _received(spec: TensorSpec) -> Schema:
+def _received(spec: TensorSpec, nonfinite: NonFinite) -> Schema:
     """Texts of an output whose name asks for it are objects, as in TensorFlow Serving."""
     if spec.datatype == "BYTES" and spec.name.endswith(b64.SUFFIX):
         return obj({"b64": {"type": "string", "contentEncoding": "base64"}})
-    return received(spec.datatype)
+    return received(spec.datatype, nonfinite)
 
 
 def _free(spec: TensorSpec) -> TensorSpec:

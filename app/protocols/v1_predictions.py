@@ -9,25 +9,27 @@ from app.errors import InvalidInput
 from app.inference.signature import Tensor, Tensors
 from app.manifest import Manifest, OutputTensor
 from app.protocols import b64
-from app.protocols.elements import dump
+from app.protocols.elements import NonFinite, dump
 from app.protocols.v1_codec import PredictRequest
 
 
-def encode(outputs: Tensors, request: PredictRequest, manifest: Manifest | None) -> bytes:
+def encode(
+    outputs: Tensors, request: PredictRequest, manifest: Manifest | None, nonfinite: NonFinite = "token"
+) -> bytes:
     """{"predictions": [...]}, one an instance, or {"outputs": ...} for a request in columns.
 
     Raises InvalidInput where an output has no row for each instance.
     """
     if request.columns and manifest is None:
         columns = {name: tensor if tensor.dtype != object else _texts(name, tensor) for name, tensor in outputs.items()}
-        return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))})
+        return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}, nonfinite)
     for name, tensor in outputs.items():
         if not tensor.ndim or tensor.shape[0] != request.rows:
             raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
     rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request, manifest)
     if request.columns:
-        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}})
-    return dump({"predictions": rows})
+        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}}, nonfinite)
+    return dump({"predictions": rows}, nonfinite)
 
 
 def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:

@@ -112,8 +112,8 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
 
 def _json_length(request: Request) -> int | None:
     """Bytes of JSON in front of binary tensors, 0 for a raw request, None without the header. Raises InvalidInput."""
-    sent = request.headers.get(HEADER_LENGTH)
-    if sent is None:
+    sent = ", ".join(dict.fromkeys(request.headers.getlist(HEADER_LENGTH)))
+    if HEADER_LENGTH not in request.headers:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", sent):
         raise InvalidInput(f"{HEADER_LENGTH}: {sent!r}, wanted a number of bytes")

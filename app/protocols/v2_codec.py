@@ -5,6 +5,7 @@ docs/protocol/extension_binary_data.md, extension_classification.md and extensio
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class InferRequest:
     """A decoded request.
 
     outputs:   in the order they are to be sent.
+    batched:   the first axis of every output counts rows.
     timeout_s: the caller's own deadline, None for the model's.
     priority:  1 is the most urgent; 0 the default.
     """
@@ -44,6 +46,7 @@ class InferRequest:
     id: str | None
     tensors: Tensors
     outputs: tuple[WantedOutput, ...]
+    batched: bool = False
     timeout_s: float | None = None
     priority: int = 0
 
@@ -69,8 +72,9 @@ def decode(
         raise InvalidInput(f"id: {kind_of(identity)}, wanted a string")
     return InferRequest(
         id=identity,
-        tensors=_tensors(request, memoryview(body)[json_length:] if json_length else None, nonfinite),
+        tensors=_tensors(request, memoryview(body)[len(body) if json_length is None else json_length :], nonfinite),
         outputs=_wanted_outputs(request, parameters, signature),
+        batched=signature.batched,
         timeout_s=_whole(parameters, "timeout") / 1e6 or None,  # microseconds on the wire
         priority=_whole(parameters, "priority"),
     )
@@ -106,8 +110,8 @@ def _raw_shape(spec: TensorSpec, size: int, batched: bool) -> list[int]:
     return shape
 
 
-def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFinite) -> Tensors:
-    """blob: the bytes behind the JSON; None where there can be none."""
+def _tensors(request: dict[str, Any], blob: memoryview, nonfinite: NonFinite) -> Tensors:
+    """blob: the bytes behind the JSON."""
     tensors: dict[str, Tensor] = {}
     for place, entry in enumerate(_objects(request, "inputs")):
         name = _name(entry, f"inputs[{place}]")
@@ -117,8 +121,8 @@ def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFin
         if size is None:
             tensors[name] = _json_tensor(name, entry, nonfinite)
             continue
-        if blob is None or size > len(blob):
-            raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob or b'')} more bytes")
+        if size > len(blob):
+            raise InvalidInput(f"{name}: binary_data_size {size}, the body has {len(blob)} more bytes")
         tensors[name] = read_tensor(name, blob[:size], *_datatype_and_shape(name, entry))
         blob = blob[size:]
     if blob:
@@ -127,11 +131,11 @@ def _tensors(request: dict[str, Any], blob: memoryview | None, nonfinite: NonFin
 
 
 def _blob_size(entry: dict[str, Any], name: str) -> int | None:
-    """The bytes that an input takes behind the JSON, None for one with `data`."""
+    """The bytes that an input takes behind the JSON, None for one with `data`; the KServe SDK sends data: null too."""
     parameters = _parameters(entry, name)
     if "binary_data_size" not in parameters:
         return None
-    if "data" in entry:
+    if entry.get("data") is not None:
         raise InvalidInput(f"{name}: both data and binary_data_size, wanted one of them")
     return _whole(parameters, "binary_data_size")
 
@@ -251,7 +255,7 @@ def encode(
     for wanted in request.outputs:
         tensor = outputs[wanted.name]
         if wanted.classes:
-            tensor = _classes(tensor, wanted.classes, labels.get(wanted.name, ()))
+            tensor = _classes(tensor, wanted.classes, labels.get(wanted.name, ()), request.batched)
         if not wanted.binary:
             written.append(_in_json(wanted.name, tensor))
             continue
@@ -263,15 +267,20 @@ def encode(
     return InferAnswer(b"".join([head, *blobs]), len(head))
 
 
-def _classes(tensor: Tensor, count: int, labels: tuple[str, ...]) -> Tensor:
-    """(rows, ...) -> (rows, count) of "value:index" or "value:index:label", the largest first."""
+def _classes(tensor: Tensor, count: int, labels: tuple[str, ...], batched: bool) -> Tensor:
+    """(rows, ...) -> (rows, count) of "value:index" or "value:index:label", the largest first, NaN last.
+
+    A tensor with one axis or none is one row, unless its axis counts rows.
+    """
     if tensor.dtype.kind not in "iuf":
         raise InvalidInput(f"parameter classification: wanted an output of numbers, not {datatype_of(tensor)}")
-    rows = tensor.reshape(tensor.shape[0], -1) if tensor.ndim > 1 else tensor.reshape(1, -1)
-    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    has_rows = tensor.ndim > 1 or (batched and tensor.ndim == 1)
+    rows = tensor.reshape(tensor.shape[0], prod(tensor.shape[1:])) if has_rows else tensor.reshape(1, -1)
+    falling = np.negative(rows) if rows.dtype.kind == "f" else np.invert(rows)  # which no integer overflows
+    best = np.argsort(falling, axis=1, kind="stable")[:, :count]
     texts = [[_class(row[place], place, labels) for place in places] for row, places in zip(rows, best, strict=True)]
     shaped = np.array(texts, object).reshape(best.shape)
-    return shaped if tensor.ndim > 1 else shaped[0]
+    return shaped if has_rows else shaped[0]
 
 
 def _class(value: np.generic, place: int, labels: tuple[str, ...]) -> str:

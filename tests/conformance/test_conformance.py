@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.conformance.cases import CASES, Case, difference
+from tests.conformance.cases import CASES, Case
 from tests.conformance.models import DATATYPES, KINDS, MODELS, SHAPES, write_repository
-from tests.conformance.wire import answers, request
+from tests.conformance.wire import problem
 from tests.serving import serving
 
 CALLERS = 16
@@ -24,21 +24,6 @@ CALLERS = 16
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with serving(write_repository(tmp_path_factory.mktemp("models")), log_requests=False) as client:
         yield client
-
-
-def problem(client: httpx.Client, case: Case) -> str:
-    """What is wrong with the answer to a case; empty if it is onnxruntime's."""
-    feed = case.feed()
-    sent = request(case, feed)
-    answer = client.post(sent.path, content=sent.content, headers=sent.headers)
-    if answer.status_code != 200:
-        return f"{answer.status_code} {answer.text}"
-    try:
-        got = answers(case, sent, dict(answer.headers), answer.content)
-    except (AssertionError, KeyError, ValueError) as error:
-        return f"{error!r} in {answer.content[:500]!r}"
-    wrong = {name: difference(wanted, got[name], case.model.tolerance) for name, wanted in case.expected(feed).items()}
-    return "; ".join(f"{name}: {told}" for name, told in wrong.items() if told)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,9 +7,10 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import numpy as np
 
-from tests.conformance.cases import Array, Arrays, Case
+from tests.conformance.cases import Array, Arrays, Case, difference
 from tests.conformance.models import DTYPES, Port
 
 HEADER = "Inference-Header-Content-Length"
@@ -179,3 +180,18 @@ def v1_answers(case: Case, told: dict[str, Any]) -> Arrays:
 
 def typed(value: Any, port: Port) -> Array:
     return np.array(value, DTYPES[port.datatype])
+
+
+def problem(client: httpx.Client, case: Case) -> str:
+    """What is wrong with the answer to a case; empty if it is onnxruntime's."""
+    feed = case.feed()
+    sent = request(case, feed)
+    answer = client.post(sent.path, content=sent.content, headers=sent.headers)
+    if answer.status_code != 200:
+        return f"{answer.status_code} {answer.text}"
+    try:
+        got = answers(case, sent, dict(answer.headers), answer.content)
+    except (AssertionError, KeyError, ValueError) as error:
+        return f"{error!r} in {answer.content[:500]!r}"
+    wrong = {name: difference(wanted, got[name], case.model.tolerance) for name, wanted in case.expected(feed).items()}
+    return "; ".join(f"{name}: {told}" for name, told in wrong.items() if told)

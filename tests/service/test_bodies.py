@@ -30,6 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         graphs.add_to_repository(folder, f"same-{datatype}", graphs.identity(datatype, ("batch", None)))
     graphs.add_to_repository(folder, "double", graphs.double())
     graphs.add_to_repository(folder, "add", graphs.add())
+    graphs.add_to_repository(folder, "score", graphs.double(("batch",)))
     with serving(folder) as client:
         yield client
 
@@ -114,6 +115,12 @@ def test_a_header_length_in_odd_digits_is_refused(client: httpx.Client, length: 
     assert HEADER in refused(client.post(INFER, content=BODY, headers={HEADER.encode(): length.encode()}))
 
 
+def test_two_header_lengths_are_refused_unless_they_agree(client: httpx.Client) -> None:
+    length = str(len(BODY))
+    assert HEADER in refused(client.post(INFER, content=BODY, headers=[(HEADER, length), (HEADER, "5")]))
+    assert outputs(client.post(INFER, content=BODY, headers=[(HEADER, length)] * 2))[0]["data"] == [2, 4, 6]
+
+
 def test_a_header_length_of_the_whole_body_is_json_alone(client: httpx.Client) -> None:
     assert outputs(client.post(INFER, content=BODY, headers={HEADER: str(len(BODY))}))[0]["data"] == [2, 4, 6]
 
@@ -189,7 +196,7 @@ def test_whole_numbers_are_exact_whichever_way_they_are_written(
         ("FP32", "3.5e38"),
         ("FP64", "1e400"),
         ("BOOL", "2"),
-        ("BOOL", "0.0"),
+        ("BOOL", "0.5"),
         ("BYTES", "1"),
     ],
 )
@@ -235,7 +242,7 @@ def test_a_number_that_would_change_is_refused_in_both_protocols(
         ({"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]}, 501, "shared memory are not served"),
         ({"inputs": [{**X, "parameters": {"binary_data_size": 12}}]}, 400, "both data and binary_data_size"),
         ({"inputs": [X, X]}, 400, "input x is given twice"),
-        ({"inputs": [{**X, "shape": [1.0, 3]}]}, 400, "wanted a list of integers that are 0 or more"),
+        ({"inputs": [{**X, "shape": [1.5, 3]}]}, 400, "wanted a list of integers that are 0 or more"),
         ({"inputs": [{**X, "shape": [2**63, 3]}]}, 400, "wanted at most"),
         ({"inputs": [{**X, "datatype": "fp32"}]}, 400, "datatype 'fp32', wanted one of BOOL"),
         ({"inputs": [{**X, "data": [[1, 2], [3]]}]}, 400, "nested data do not have shape [1, 3]"),
@@ -273,6 +280,27 @@ def test_a_tensor_without_elements_goes_both_ways(
     assert told[0]["shape"] == list(shape)
     assert told[0].get("parameters") == ({"binary_data_size": 0} if binary else None)
     assert answer.headers.get(HEADER) == (str(len(answer.content)) if binary else None)
+
+
+@pytest.mark.parametrize(
+    ("model", "datatype", "shape", "data", "wanted"),
+    [
+        ("double", "FP32", [0, 3], [], []),
+        ("same-FP32", "FP32", [2, 0], [], []),
+        ("score", "FP32", [3], [1, 3, 2], ["2.000000:0", "6.000000:0", "4.000000:0"]),
+        ("same-UINT64", "UINT64", [1, 2], [2**64 - 2, 2**64 - 1], ["18446744073709551615:1", "18446744073709551614:0"]),
+        ("same-INT64", "INT64", [1, 2], [-(2**63), 2**63 - 1], ["9223372036854775807:1", "-9223372036854775808:0"]),
+        ("same-FP32", "FP32", [1, 2], [float("nan"), 1], ["1.000000:1", "nan:0"]),
+    ],
+)
+def test_classes_are_told_of_each_row_the_largest_value_first(
+    client: httpx.Client, model: str, datatype: str, shape: list[int], data: list[float], wanted: list[str]
+) -> None:
+    entry = {"name": "x", "shape": shape, "datatype": datatype, "data": data}
+    body = {"inputs": [entry], "outputs": [{"name": "y", "parameters": {"classification": 5}}]}
+    [output] = outputs(client.post(f"/v2/models/{model}/infer", content=json.dumps(body).encode()))
+    assert (output["data"], output["datatype"]) == (wanted, "BYTES")
+    assert output["shape"] == [shape[0], shape[1] if len(shape) > 1 else 1]
 
 
 def test_many_texts_are_walked_to_their_exact_end(client: httpx.Client) -> None:

@@ -172,7 +172,7 @@ def test_the_document_tells_how_tensors_write_what_is_not_finite(
     graphs.add_to_repository(tmp_path, "m", graphs.double())
     with serving(tmp_path, nonfinite=nonfinite) as client:
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    assert schemas["MOutputY"]["properties"]["data"]["items"] == element
+    assert schemas["MOutputY"]["properties"]["data"]["items"] == schemas["MPrediction"]["items"] == element
 
 
 def test_a_caller_who_has_the_document_is_told_so_and_one_who_takes_gzip_gets_it_so(client: httpx.Client) -> None:

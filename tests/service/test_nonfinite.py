@@ -44,6 +44,11 @@ def test_a_policy_reads_and_writes_the_same(models: Path, policy: str, read: str
         answer = client.post(INFER, content=body(read))
         assert answer.status_code == 200, answer.text
         assert f'"data":{written}' in answer.text
+        rows = read[:-1].replace(",", "],[", 2).replace("],[", ",", 1)
+        by_rows = client.post("/v1/models/m:predict", content=f'{{"instances":[{rows}]]}}')
+        assert written[1:-1].split(",") == by_rows.text.removeprefix('{"predictions":[[').removesuffix("]]}").replace(
+            "],[", ","
+        ).split(",")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ def test_an_optional_input_is_listed_and_may_be_left_out(client: httpx.Client) -
     assert infer(client, [[1, 2]]).json()["outputs"][0]["data"] == [2, 4]
     assert infer(client, [[1, 2]], 10).json()["outputs"][0]["data"] == [10, 20]
     assert infer(client, [[1, 2]] * 9, 10).json()["outputs"][0]["data"] == [10, 20] * 9
+    predict = "/v1/models/scaled:predict"
+    assert client.post(predict, json={"instances": [[1, 2]]}).json() == {"predictions": [[2, 4]]}
+    assert client.post(predict, json={"inputs": {"x": [[1, 2]], "factor": [3]}}).json() == {"outputs": [[3, 6]]}
 
 
 def test_an_optional_input_holds_for_its_caller_alone(client: httpx.Client) -> None:

@@ -308,12 +308,19 @@ def test_base64_may_stand_for_a_whole_row_and_in_columns() -> None:
     assert listed(columns({"note": [CAFE]}, TEXTS, named)) == {"x": [["café"]]}
 
 
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 3 * 2**18 - 1, 3 * 2**18, 3 * 2**18 + 1, 10**6])
+def test_base64_of_any_length_is_read_whole(length: int) -> None:
+    text = "".join(map(chr, np.random.default_rng(1).integers(32, 127, length)))
+    assert decode([b64(text.encode())], LINE, None) == {"x": [text]}
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ({"b64": "Y2Fmw6k"}, "not base64: Incorrect padding"),
         ({"b64": "Y2Fm w6k="}, "not base64: "),
         ({"b64": "\u00e9"}, "not base64: "),
+        ({"b64": "YQ==YQ=="}, "not base64: padding before the end"),
         ({"b64": "/w=="}, "base64 of bytes that are not UTF-8: invalid start byte at 0"),
         ({"b64": 1}, "b64 is a number, wanted a string of base64"),
         ({"b64": "", "more": 1}, "unknown key more beside b64, wanted b64 alone"),
