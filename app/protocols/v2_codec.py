@@ -84,9 +84,9 @@ def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
     """The body is the only input, one row of it; all outputs come back binary."""
     if len(signature.inputs) != 1:
         raise InvalidInput(f"a raw request is for models with one input; this one takes {len(signature.inputs)}")
-    if not blob:
-        raise InvalidInput("a raw request is the bytes of the input; the body has none")
     [spec] = signature.inputs
+    if not blob and spec.datatype != "BYTES":
+        raise InvalidInput("a raw request is the bytes of the input; the body has none")
     shape = _raw_shape(spec, len(blob), signature.batched)
     if spec.datatype == "BYTES":
         if count_of(spec.name, shape) != 1:

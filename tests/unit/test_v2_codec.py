@@ -236,9 +236,10 @@ def test_a_whole_number_is_an_integer_however_it_is_written_and_null_is_an_optio
     assert [wanted.name for wanted in asked.outputs] == ["y", "n"]
 
 
-@pytest.mark.parametrize("datatype", ["BYTES", "FP32"])
-def test_a_raw_request_without_a_body_is_told_so(datatype: str) -> None:
-    signature = Signature((TensorSpec("x", datatype, ("batch", None)),), SIGNATURE.outputs, batched=True)
+def test_a_raw_request_without_a_body_is_told_so_but_for_a_text_which_is_the_empty_one() -> None:
+    texts = Signature((TensorSpec("x", "BYTES", ("batch", None)),), SIGNATURE.outputs, batched=True)
+    assert v2_codec.decode(b"", 0, texts).tensors["x"].tolist() == [[""]]
+    signature = Signature((TensorSpec("x", "FP32", ("batch", None)),), SIGNATURE.outputs, batched=True)
     with pytest.raises(InvalidInput, match="the body has none"):
         v2_codec.decode(b"", 0, signature)
 
