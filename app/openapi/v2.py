@@ -61,8 +61,11 @@ SHARED: dict[str, Schema] = {
 """Schemas that all models use; a name ends in no role that a model's own components have."""
 
 
+JSON_LENGTH: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+"""As many digits as are read."""
+
 PARAMETERS: dict[str, Schema] = {
-    "JsonLength": {"name": LENGTH, "in": "header", "required": False, "description": BINARY, "schema": COUNT}
+    "JsonLength": {"name": LENGTH, "in": "header", "required": False, "description": BINARY, "schema": JSON_LENGTH}
 }
 
 
@@ -115,7 +118,7 @@ def infer(model: Model, components: Components, nonfinite: NonFinite) -> Call:
         statuses=(400, 404, 413, 415, 429, 500, 501, 503, 504),
         more={"application/octet-stream": binary},
         parameters=(ref("JsonLength", "parameters"),),
-        headers={LENGTH: {"description": "Bytes of JSON in front of binary tensors.", "schema": COUNT}},
+        headers={LENGTH: {"description": "Bytes of JSON in front of binary tensors.", "schema": JSON_LENGTH}},
     )
 
 

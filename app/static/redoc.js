@@ -1,1 +1,5 @@
-Redoc.init("/openapi.json", { hideDownloadButton: false }, document.getElementById("redoc"));
+Redoc.init(
+  "/openapi.json",
+  { hideDownloadButton: false, schemasExpansionLevel: 2, jsonSamplesExpandLevel: 4 },
+  document.getElementById("redoc"),
+);

@@ -4,5 +4,6 @@ SwaggerUIBundle({
   deepLinking: true,
   tryItOutEnabled: true,
   docExpansion: "list",
+  defaultModelExpandDepth: 5,
   defaultModelsExpandDepth: -1,
 });
