@@ -36,7 +36,7 @@ class Policy:
 def document(app: FastAPI, models: Sequence[Model], policy: Policy) -> Schema:
     """OpenAPI 3.1 for the models, which come by name and version."""
     schema = fixed(app, models[0].name if models else "", policy.guarded)
-    schema["components"]["schemas"] |= v2.SHARED
+    schema["components"]["schemas"] |= v1.SHARED | v2.SHARED
     schema["components"]["parameters"] = v2.PARAMETERS
     components, ids = Components(schema["components"]["schemas"]), Names()
     service = _tags(schema)

@@ -8,12 +8,21 @@ from app.inference.signature import DTYPES, Signature, TensorSpec
 from app.manifest import Manifest, OutputTensor
 from app.openapi.names import enum
 from app.openapi.operation import Call
-from app.openapi.schemas import Components, Schema, array, greatest, least, nested, obj, received, sent
+from app.openapi.schemas import Components, Schema, array, greatest, least, nested, obj, received, ref, sent
 from app.protocols import b64, v1_codec
 from app.protocols.elements import NonFinite
 
 ROWS = """Row by row: `{"instances": [...]}` to `{"predictions": [...]}`, one prediction for each instance, in order.
 Column by column, `{"inputs": {...}}` to `{"outputs": {...}}`, works too, and a text may be `{"b64": "<its bytes>"}`."""
+
+
+def _file(media: str) -> Schema:
+    data = {"type": "string", "contentEncoding": "base64", "description": f"{media}, as base64."}
+    return obj({"b64": data}, additionalProperties=False)
+
+
+SHARED = {"ImageFile": _file("A PNG, JPEG or WebP image"), "SoundFile": _file("A WAV, FLAC, OGG or MP3 sound")}
+"""Schemas that all models use."""
 
 
 def speaks_rows(signature: Signature) -> bool:
@@ -71,7 +80,7 @@ def _feature(feature: Feature, datatype: str) -> Schema:
     if feature.kind == "audio":
         schema["minItems"] = 1
     if feature.kind in ("image", "audio"):
-        schema = {"oneOf": [_file(feature), schema]}
+        schema = {"oneOf": [ref("ImageFile" if feature.kind == "image" else "SoundFile"), schema]}
     unit = f" [{feature.unit}]" if feature.unit else ""
     return {**schema, "description": f"{feature.description}{unit}".strip(), "examples": [feature.example]}
 
@@ -94,13 +103,6 @@ def _element(feature: Feature, datatype: str) -> Schema:
     if "enum" in schema:
         return {"type": [kind, "null"], **schema, "enum": [*schema["enum"], None]}
     return {"type": [kind, "null"], **schema}
-
-
-def _file(feature: Feature) -> Schema:
-    """An image or a sound as the bytes of a file."""
-    media = "A PNG, JPEG or WebP image" if feature.kind == "image" else "A WAV, FLAC, OGG or MP3 sound"
-    data = {"type": "string", "contentEncoding": "base64", "description": f"{media}, as base64."}
-    return obj({"b64": data}, additionalProperties=False)
 
 
 def _prediction(manifest: Manifest, nonfinite: NonFinite) -> Schema:

@@ -11,7 +11,7 @@ from types import ModuleType
 import httpx
 import pytest
 
-from tests import graphs
+from tests import graphs, media
 from tests.manifests import manifest
 from tests.serving import serving
 
@@ -85,6 +85,21 @@ def test_a_prediction_takes_thirty_named_features_and_gives_a_label(
     assert first == second
     assert first.label is models.BreastCancerPredictionLabel.MALIGNANT
     assert first.probability == pytest.approx(0.99999833)
+
+
+def test_an_image_is_a_file_or_its_numbers(service: httpx.Client, generated: ModuleType) -> None:
+    models = import_module(f"{GENERATED}.models")
+    file = models.ImageFile(**media.b64(media.picture(media.noise(28, 28))))
+    [row] = example(service, "/v1/models/digits:predict")["instances"]
+    request = models.DigitsPredictRequest(
+        instances=[models.DigitsInstance(image=file), models.DigitsInstance(**row)],
+        parameters=models.DigitsPredictRequestParameters(probabilities=True),
+    )
+    with generated.Client(base_url=str(service.base_url)) as client:
+        answer = call("digits.predict_digits").sync(client=client, body=request)
+    for prediction in answer.predictions:
+        shares = prediction.probabilities.additional_properties
+        assert shares[prediction.label.value] == prediction.probability == max(shares.values())
 
 
 def test_tensors_and_their_answer_are_typed_too(service: httpx.Client, generated: ModuleType) -> None:

@@ -145,13 +145,14 @@ def test_a_missing_value_passes_as_nan_in_both_protocols(client: httpx.Client) -
 
 
 def test_the_document_tells_files_what_may_be_missing_and_what_can_be_asked(client: httpx.Client) -> None:
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+
     def fields(model: str) -> dict[str, Any]:
-        operation = client.get("/openapi.json").json()["paths"][f"/v1/models/{model}:predict"]["post"]
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
-        instance: dict[str, Any] = schema["instances"]["items"]
+        instance: dict[str, Any] = schemas[f"{model.capitalize()}Instance"]
         return instance
 
     file, numbers = fields("photo")["properties"]["photo"]["oneOf"]
-    assert (file["required"], numbers["minItems"], numbers["items"]["minItems"]) == (["b64"], 3, 8)
+    assert file == {"$ref": "#/components/schemas/ImageFile"}
+    assert (schemas["ImageFile"]["required"], numbers["minItems"], numbers["items"]["minItems"]) == (["b64"], 3, 8)
     assert fields("clip")["properties"]["clip"]["oneOf"][1]["items"] == {"type": "number", "minimum": -1, "maximum": 1}
     assert (fields("sparse")["required"], fields("sparse")["properties"]["length"]["type"]) == ([], ["number", "null"])
