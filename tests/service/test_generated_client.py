@@ -1,6 +1,7 @@
 """A client that is generated from /openapi.json calls the committed models with typed arguments."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import httpx
+import numpy as np
 import pytest
 
 from tests import graphs, media
@@ -33,9 +35,23 @@ def generate(client: httpx.Client, place: Path) -> None:
     assert "warning" not in (made.stdout + made.stderr).lower(), made.stdout + made.stderr
 
 
+GREY = {"name": "image", "kind": "image", "layout": "HW", "shape": [8, 8], "minimum": 0, "maximum": 16}
+
+
 @pytest.fixture(scope="module")
-def service() -> Iterator[httpx.Client]:
-    with serving(ROOT / "models") as client:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Serves the committed models, and one of images."""
+    folder = tmp_path_factory.mktemp("repository") / "models"
+    shutil.copytree(ROOT / "models", folder)
+    ones = np.ones((8, 8)).tolist()
+    photo = manifest(
+        inputs=[{"tensor": "x", "features": [{**GREY, "example": ones}]}],
+        outputs=[{"tensor": "y", "kind": "value", "name": "ink", "unit": "g"}],
+        golden={"inputs": {"x": [ones]}, "outputs": {"y": [1]}, "tolerance": 1e-6},
+    )
+    place = graphs.add_to_repository(folder, "photo", graphs.mean(("batch", 8, 8)))
+    (place / "manifest.json").write_text(photo.model_dump_json())
+    with serving(folder) as client:
         yield client
 
 
@@ -89,17 +105,25 @@ def test_a_prediction_takes_thirty_named_features_and_gives_a_label(
 
 def test_an_image_is_a_file_or_its_numbers(service: httpx.Client, generated: ModuleType) -> None:
     models = import_module(f"{GENERATED}.models")
-    file = models.ImageFile(**media.b64(media.picture(media.noise(28, 28))))
+    white = models.ImageFile(**media.b64(media.picture(np.full((30, 30), 255, np.uint8))))
+    images = [models.PhotoInstance(image=white), models.PhotoInstance(image=np.full((8, 8), 3.5).tolist())]
+    request = models.PhotoPredictRequest(instances=images)
+    with generated.Client(base_url=str(service.base_url)) as client:
+        answer = call("photo.predict_photo").sync(client=client, body=request)
+    assert [prediction.ink for prediction in answer.predictions] == [16, 3.5]
+
+
+def test_the_probabilities_of_all_labels_are_a_dictionary(service: httpx.Client, generated: ModuleType) -> None:
+    models = import_module(f"{GENERATED}.models")
     [row] = example(service, "/v1/models/digits:predict")["instances"]
     request = models.DigitsPredictRequest(
-        instances=[models.DigitsInstance(image=file), models.DigitsInstance(**row)],
+        instances=[models.DigitsInstance(**row)],
         parameters=models.DigitsPredictRequestParameters(probabilities=True),
     )
     with generated.Client(base_url=str(service.base_url)) as client:
-        answer = call("digits.predict_digits").sync(client=client, body=request)
-    for prediction in answer.predictions:
-        shares = prediction.probabilities.additional_properties
-        assert shares[prediction.label.value] == prediction.probability == max(shares.values())
+        [prediction] = call("digits.predict_digits").sync(client=client, body=request).predictions
+    shares = prediction.probabilities.additional_properties
+    assert shares[prediction.label.value] == prediction.probability == max(shares.values())
 
 
 def test_tensors_and_their_answer_are_typed_too(service: httpx.Client, generated: ModuleType) -> None:
