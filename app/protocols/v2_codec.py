@@ -62,7 +62,7 @@ def decode(
         raise InvalidInput(f"Inference-Header-Content-Length: {json_length}, the body has {len(body)} bytes")
     request = parse(body[:json_length] if json_length else body, nonfinite)
     parameters = _parameters(request, "the request")
-    if sequence := [key for key in parameters if key.startswith("sequence_")]:
+    if sequence := [key for key, value in parameters.items() if key.startswith("sequence_") and value]:
         raise Unsupported(f"parameter {sequence[0]}: models with state are not served")
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):

@@ -228,7 +228,7 @@ def test_a_number_that_would_change_is_refused_in_both_protocols(
             400,
             "parameter binary_data_output: 'true', wanted true or false",
         ),
-        ({"parameters": {"sequence_id": 0}}, 501, "models with state are not served"),
+        ({"parameters": {"sequence_id": 7}}, 501, "models with state are not served"),
         ({"outputs": {}}, 400, "outputs: an object, wanted a list of objects"),
         ({"outputs": ""}, 400, "outputs: a string, wanted a list of objects"),
         ({"outputs": False}, 400, "outputs: false, wanted a list of objects"),
@@ -256,7 +256,19 @@ def test_a_field_of_another_kind_is_told(
     assert sentence in refused(client.post(INFER, json={"inputs": [X], **changes}), status)
 
 
-@pytest.mark.parametrize("changes", [{}, {"outputs": []}, {"outputs": None}, {"id": None}, {"parameters": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"outputs": []},
+        {"outputs": None},
+        {"id": None},
+        {"parameters": None},
+        {"parameters": {"sequence_id": 0, "sequence_start": False, "sequence_end": False}},
+        {"parameters": {"priority": 0, "timeout": 0, "note": "text", "factor": 1.5, "flag": True}},
+        {"another": {"key": [1]}},
+    ],
+)
 def test_what_is_left_empty_is_left_out(client: httpx.Client, changes: dict[str, Any]) -> None:
     answer = client.post(INFER, json={"inputs": [X], **changes})
     assert outputs(answer)[0]["data"] == [2, 4, 6]
@@ -301,6 +313,19 @@ def test_classes_are_told_of_each_row_the_largest_value_first(
     [output] = outputs(client.post(f"/v2/models/{model}/infer", content=json.dumps(body).encode()))
     assert (output["data"], output["datatype"]) == (wanted, "BYTES")
     assert output["shape"] == [shape[0], shape[1] if len(shape) > 1 else 1]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+def test_a_body_in_pieces_of_any_size_is_one_body(client: httpx.Client, encoding: str) -> None:
+    x = np.arange(12, dtype="<f4").reshape(4, 3)
+    entry = {"name": "x", "shape": x.shape, "datatype": "FP32", "parameters": {"binary_data_size": x.nbytes}}
+    head = json.dumps({"inputs": [entry]}).encode()
+    content = head + x.tobytes()
+    packed = {"identity": content, "gzip": gzip.compress(content), "deflate": zlib.compress(content)}[encoding]
+    for size in (1, 7, len(head)):
+        pieces = (packed[start : start + size] for start in range(0, len(packed), size))
+        headers = {HEADER: str(len(head)), "content-encoding": encoding}
+        assert outputs(client.post(INFER, content=pieces, headers=headers))[0]["data"] == (2 * x).ravel().tolist()
 
 
 def test_many_texts_are_walked_to_their_exact_end(client: httpx.Client) -> None:
