@@ -84,6 +84,8 @@ def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
     [spec] = signature.inputs
     shape = _raw_shape(spec, len(blob), signature.batched)
     if spec.datatype == "BYTES":
+        if prod(shape) != 1:
+            raise InvalidInput(f"a raw request holds one text; {spec.name} takes {list(spec.shape)}")
         tensor: Tensor = np.array([text_of(spec.name, 0, blob)], object).reshape(shape)
     else:
         tensor = read_tensor(spec.name, blob, spec.datatype, shape)

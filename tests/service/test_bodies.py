@@ -30,6 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         graphs.add_to_repository(folder, f"same-{datatype}", graphs.identity(datatype, ("batch", None)))
     graphs.add_to_repository(folder, "double", graphs.double())
     graphs.add_to_repository(folder, "add", graphs.add())
+    graphs.add_to_repository(folder, "pair-of-texts", graphs.identity("BYTES"))
     graphs.add_to_repository(folder, "score", graphs.double(("batch",)))
     with serving(folder) as client:
         yield client
@@ -119,6 +120,25 @@ def test_two_header_lengths_are_refused_unless_they_agree(client: httpx.Client) 
     length = str(len(BODY))
     assert HEADER in refused(client.post(INFER, content=BODY, headers=[(HEADER, length), (HEADER, "5")]))
     assert outputs(client.post(INFER, content=BODY, headers=[(HEADER, length)] * 2))[0]["data"] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "sentence"),
+    [
+        ("double", b"", "x: 0 bytes, wanted 12 for FP32 [1, 3]"),
+        ("double", b"1234567890123", "x: 13 bytes, wanted 12 for FP32 [1, 3]"),
+        ("add", b"12345678", "a raw request is for models with one input; this one takes 2"),
+        ("pair-of-texts", b"a", "a raw request holds one text; x takes [-1, 2]"),
+        ("same-BYTES", b"\xff", "x[0]: not UTF-8: invalid start byte at byte 0"),
+        ("same-BOOL", b"\x02", "x: a byte of 2, wanted 0 or 1 (BOOL)"),
+        ("same-INT64", b"1234567", "x: 7 bytes, wanted 0 for INT64 [1, 0]"),
+    ],
+)
+def test_a_raw_request_that_is_not_the_only_input_is_refused(
+    client: httpx.Client, model: str, content: bytes, sentence: str
+) -> None:
+    answer = client.post(f"/v2/models/{model}/infer", content=content, headers={HEADER: "0"})
+    assert refused(answer) == sentence
 
 
 def test_a_header_length_of_the_whole_body_is_json_alone(client: httpx.Client) -> None:
