@@ -14,7 +14,7 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols.binary import read_tensor, text_of, write_tensor
-from app.protocols.elements import NonFinite, count_of, dump, flatten, kind_of, parse, to_array
+from app.protocols.elements import NonFinite, dump, flatten, kind_of, parse, to_array
 
 MOST = 2**64 - 1
 """The largest integer that the protocol knows."""
@@ -65,7 +65,7 @@ def decode(
         raise InvalidInput(f"Inference-Header-Content-Length: {json_length}, the body has {len(body)} bytes")
     request = parse(body[:json_length] if json_length else body, nonfinite)
     parameters = _parameters(request, "the request")
-    if sequence := [key for key in parameters if key.startswith("sequence_")]:
+    if sequence := [key for key, value in parameters.items() if key.startswith("sequence_") and value]:
         raise Unsupported(f"parameter {sequence[0]}: models with state are not served")
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
@@ -89,8 +89,8 @@ def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
         raise InvalidInput("a raw request is the bytes of the input; the body has none")
     shape = _raw_shape(spec, len(blob), signature.batched)
     if spec.datatype == "BYTES":
-        if count_of(spec.name, shape) != 1:
-            raise InvalidInput(f"a raw request is one text; {spec.name} takes {list(spec.shape)}")
+        if prod(shape) != 1:
+            raise InvalidInput(f"a raw request holds one text; {spec.name} takes {list(spec.shape)}")
         tensor: Tensor = np.array([text_of(spec.name, 0, blob)], object).reshape(shape)
     else:
         tensor = read_tensor(spec.name, blob, spec.datatype, shape)

@@ -30,6 +30,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         graphs.add_to_repository(folder, f"same-{datatype}", graphs.identity(datatype, ("batch", None)))
     graphs.add_to_repository(folder, "double", graphs.double())
     graphs.add_to_repository(folder, "add", graphs.add())
+    graphs.add_to_repository(folder, "pair-of-texts", graphs.identity("BYTES"))
     graphs.add_to_repository(folder, "score", graphs.double(("batch",)))
     with serving(folder) as client:
         yield client
@@ -119,6 +120,25 @@ def test_two_header_lengths_are_refused_unless_they_agree(client: httpx.Client) 
     length = str(len(BODY))
     assert HEADER in refused(client.post(INFER, content=BODY, headers=[(HEADER, length), (HEADER, "5")]))
     assert outputs(client.post(INFER, content=BODY, headers=[(HEADER, length)] * 2))[0]["data"] == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("model", "content", "sentence"),
+    [
+        ("double", b"", "x: 0 bytes, wanted 12 for FP32 [1, 3]"),
+        ("double", b"1234567890123", "x: 13 bytes, wanted 12 for FP32 [1, 3]"),
+        ("add", b"12345678", "a raw request is for models with one input; this one takes 2"),
+        ("pair-of-texts", b"a", "a raw request holds one text; x takes [-1, 2]"),
+        ("same-BYTES", b"\xff", "x[0]: not UTF-8: invalid start byte at byte 0"),
+        ("same-BOOL", b"\x02", "x: a byte of 2, wanted 0 or 1 (BOOL)"),
+        ("same-INT64", b"1234567", "x: 7 bytes, wanted 0 for INT64 [1, 0]"),
+    ],
+)
+def test_a_raw_request_that_is_not_the_only_input_is_refused(
+    client: httpx.Client, model: str, content: bytes, sentence: str
+) -> None:
+    answer = client.post(f"/v2/models/{model}/infer", content=content, headers={HEADER: "0"})
+    assert refused(answer) == sentence
 
 
 def test_a_header_length_of_the_whole_body_is_json_alone(client: httpx.Client) -> None:
@@ -228,7 +248,7 @@ def test_a_number_that_would_change_is_refused_in_both_protocols(
             400,
             "parameter binary_data_output: 'true', wanted true or false",
         ),
-        ({"parameters": {"sequence_id": 0}}, 501, "models with state are not served"),
+        ({"parameters": {"sequence_id": 7}}, 501, "models with state are not served"),
         ({"outputs": {}}, 400, "outputs: an object, wanted a list of objects"),
         ({"outputs": ""}, 400, "outputs: a string, wanted a list of objects"),
         ({"outputs": False}, 400, "outputs: false, wanted a list of objects"),
@@ -256,7 +276,19 @@ def test_a_field_of_another_kind_is_told(
     assert sentence in refused(client.post(INFER, json={"inputs": [X], **changes}), status)
 
 
-@pytest.mark.parametrize("changes", [{}, {"outputs": []}, {"outputs": None}, {"id": None}, {"parameters": None}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"outputs": []},
+        {"outputs": None},
+        {"id": None},
+        {"parameters": None},
+        {"parameters": {"sequence_id": 0, "sequence_start": False, "sequence_end": False}},
+        {"parameters": {"priority": 0, "timeout": 0, "note": "text", "factor": 1.5, "flag": True}},
+        {"another": {"key": [1]}},
+    ],
+)
 def test_what_is_left_empty_is_left_out(client: httpx.Client, changes: dict[str, Any]) -> None:
     answer = client.post(INFER, json={"inputs": [X], **changes})
     assert outputs(answer)[0]["data"] == [2, 4, 6]
@@ -301,6 +333,19 @@ def test_classes_are_told_of_each_row_the_largest_value_first(
     [output] = outputs(client.post(f"/v2/models/{model}/infer", content=json.dumps(body).encode()))
     assert (output["data"], output["datatype"]) == (wanted, "BYTES")
     assert output["shape"] == [shape[0], shape[1] if len(shape) > 1 else 1]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+def test_a_body_in_pieces_of_any_size_is_one_body(client: httpx.Client, encoding: str) -> None:
+    x = np.arange(12, dtype="<f4").reshape(4, 3)
+    entry = {"name": "x", "shape": x.shape, "datatype": "FP32", "parameters": {"binary_data_size": x.nbytes}}
+    head = json.dumps({"inputs": [entry]}).encode()
+    content = head + x.tobytes()
+    packed = {"identity": content, "gzip": gzip.compress(content), "deflate": zlib.compress(content)}[encoding]
+    for size in (1, 7, len(head)):
+        pieces = (packed[start : start + size] for start in range(0, len(packed), size))
+        headers = {HEADER: str(len(head)), "content-encoding": encoding}
+        assert outputs(client.post(INFER, content=pieces, headers=headers))[0]["data"] == (2 * x).ravel().tolist()
 
 
 def test_many_texts_are_walked_to_their_exact_end(client: httpx.Client) -> None:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 
 import httpx
 import pytest
@@ -221,7 +221,7 @@ def test_a_page_of_another_site_cannot_unload_a_model(client: httpx.Client) -> N
 
 
 def test_changes_under_load_lose_no_request_and_mix_no_versions(client: httpx.Client, models: Path) -> None:
-    stop = Event()
+    started, stop = Barrier(17), Event()
 
     def call(caller: int) -> list[tuple[int, str, float]]:
         seen = []
@@ -230,11 +230,14 @@ def test_changes_under_load_lose_no_request_and_mix_no_versions(client: httpx.Cl
                 got = ask(own, x=caller)
                 body = got.json()
                 seen.append((got.status_code, body["model_version"], body["outputs"][0]["data"][0] / caller))
+                if len(seen) == 1:
+                    started.wait(timeout=30)
         return seen
 
     with ThreadPoolExecutor(16) as callers:
         calls = [callers.submit(call, caller) for caller in range(1, 17)]
         try:
+            started.wait(timeout=30)
             for version in range(2, 12):
                 graphs.add_to_repository(models, "m", graphs.times(version), version)
                 assert client.post(LOAD.format("m")).status_code == 200

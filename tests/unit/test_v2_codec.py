@@ -221,7 +221,7 @@ def test_metadata_write_free_axes_as_minus_one() -> None:
 @pytest.mark.parametrize("dims", [("batch", 2), ("batch", 0), (2, 2), (None, 0)])
 def test_a_raw_request_is_refused_where_one_text_does_not_fill_the_input(dims: tuple[int | str | None, ...]) -> None:
     signature = Signature((TensorSpec("x", "BYTES", dims),), SIGNATURE.outputs, batched=dims[0] == "batch")
-    with pytest.raises(InvalidInput, match="a raw request is one text; x takes"):
+    with pytest.raises(InvalidInput, match="a raw request holds one text; x takes"):
         v2_codec.decode(b"text", 0, signature)
 
 
