@@ -85,9 +85,9 @@ def _raw_request(blob: memoryview, signature: Signature) -> InferRequest:
     if len(signature.inputs) != 1:
         raise InvalidInput(f"a raw request is for models with one input; this one takes {len(signature.inputs)}")
     [spec] = signature.inputs
-    if not blob and spec.datatype != "BYTES":
-        raise InvalidInput("a raw request is the bytes of the input; the body has none")
     shape = _raw_shape(spec, len(blob), signature.batched)
+    if not blob and spec.datatype != "BYTES" and 0 in shape:
+        raise InvalidInput("a raw request is the bytes of the input; the body has none")
     if spec.datatype == "BYTES":
         if prod(shape) != 1:
             raise InvalidInput(f"a raw request holds one text; {spec.name} takes {list(spec.shape)}")
