@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,17 +68,33 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("key", "flags"),
+    ("settings", "flags", "least"),
     [
-        ("", ("--max-examples", "10", "--exclude-path-regex", TWINS)),
-        (KEY, ("--max-examples", "4", "--include-path-regex", SOME, "--header", f"Authorization: Bearer {KEY}")),
+        ({}, ("--max-examples", "10", "--exclude-path-regex", TWINS), 2000),
+        (
+            {"api_key": KEY},
+            ("--max-examples", "4", "--include-path-regex", SOME, "--header", f"Authorization: Bearer {KEY}"),
+            500,
+        ),
+        (
+            {"repository_control": True},
+            (
+                "--phases",
+                "examples,coverage,fuzzing",
+                "--max-examples",
+                "30",
+                "--include-path-regex",
+                "^/v2/repository/",
+            ),
+            80,
+        ),
     ],
-    ids=["open", "with a key"],
+    ids=["open", "with a key", "with repository control"],
 )
 def test_the_service_does_what_its_document_says_and_refuses_the_rest(
-    models: Path, tmp_path: Path, key: str, flags: tuple[str, ...]
+    models: Path, tmp_path: Path, settings: dict[str, Any], flags: tuple[str, ...], least: int
 ) -> None:
-    with serving(models, api_key=key, log_requests=False) as client:
+    with serving(models, log_requests=False, **settings) as client:
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "schemathesis.toml")),
             *("run", f"{client.base_url}/openapi.json", "--checks", "all", "--seed", "1", "--no-color"),
@@ -88,4 +105,4 @@ def test_the_service_does_what_its_document_says_and_refuses_the_rest(
     assert tried.returncode == 0
     generated = re.search(r"(\d+) generated", tried.stdout)
     assert generated
-    assert int(generated[1]) > 500
+    assert int(generated[1]) > least
