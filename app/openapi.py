@@ -63,14 +63,8 @@ def _used_tags(schema: Schema) -> list[str]:
 
 def _operations(model: Model, version: str) -> Schema:
     base = f"/models/{model.name}{version}"
-    by_rows = {f"/v1{base}:predict": {"post": _predict(model, version)}} if _speaks_rows(model.signature) else {}
+    by_rows = {f"/v1{base}:predict": {"post": _predict(model, version)}} if model.signature.speaks_rows else {}
     return by_rows | {f"/v2{base}/infer": {"post": _infer(model, version)}}
-
-
-def _speaks_rows(signature: Signature) -> bool:
-    """V1 puts one instance in each row, so every tensor needs a first axis that can be a row's."""
-    specs = (*signature.inputs, *signature.outputs)
-    return bool(signature.inputs) and all(spec.shape and spec.shape[0] in (-1, 1) for spec in specs)
 
 
 def _predict(model: Model, version: str) -> Schema:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "app.settings",
         "app.web",
     },
-    "app.page": {"app", "app.metrics", "app.repository", "app.web"},
+    "app.page": {"app", "app.layout", "app.metrics", "app.repository", "app.web"},
     "app.docs": {"app.openapi", "app.web"},
     "app.openapi": {"app.repository", "app.manifest", "app.feature", "app.inference", "app.protocols"},
     "app.protocols": {
