@@ -1,0 +1,47 @@
+// The same request for a terminal or a program.
+
+import { html, nothing } from "../lit-html/lit-html.js";
+import { Refused } from "./api.js";
+import { storedKey } from "./key.js";
+import { json } from "./words.js";
+
+export function copies(form, page) {
+  let request;
+  try {
+    request = form.request();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return nothing;
+  }
+  const body = json(request.body);
+  return html`<details class="copies">
+    <summary>Send the same from a terminal or a program</summary>
+    <p>What the form sends, by ${form.manifest ? "V1, the protocol to write by hand" : "the Open Inference Protocol v2"}. All operations are in <a href="/docs">the API</a>.</p>
+    ${block("curl", curl(request.path, body), form, page)}
+    ${block("JSON", body, form, page)}
+    ${form.answer ? block("Answer", json(form.answer.content), form, page) : nothing}
+  </details>`;
+}
+
+function curl(path, body) {
+  const key = storedKey() ? ' \\\n  -H "X-API-Key: $HEADRACE_API_KEY"' : "";
+  return `curl -s ${location.origin}${path}${key} \\\n  -d '${body.replaceAll("'", "'\\''")}'`;
+}
+
+function block(name, text, form, page) {
+  const copied = form.copied === name;
+  const copy = async (event) => {
+    const code = event.target.closest(".block").querySelector("pre");
+    getSelection().selectAllChildren(code);
+    await navigator.clipboard?.writeText(text);
+    form.copied = name;
+    page.update();
+  };
+  return html`<div class="block">
+    <div class="together">
+      <h3>${name}</h3>
+      <button type="button" @click=${copy} aria-label="Copy: ${name}">${copied ? "Copied" : "Copy"}</button>
+    </div>
+    <pre tabindex="0" aria-label=${name}>${text}</pre>
+  </div>`;
+}

@@ -1,0 +1,84 @@
+// One model version: what it is, a form to try it, how good it is, and how it does now.
+
+import { html, nothing } from "../lit-html/lit-html.js";
+import { data, quality, training } from "./card.js";
+import { stateOf } from "./list.js";
+import { markdown } from "./markdown.js";
+import { serving } from "./serving.js";
+import { tryIt } from "./form.js";
+import { sentence } from "./words.js";
+
+export function model(page, found, number, metadataOf) {
+  const shown = number === undefined ? found.versions.find((one) => one.default) : found.versions.find((one) => one.version === number);
+  if (!shown) return absent(found, number);
+  if (shown.state !== "READY") return html`${title(found, shown)}${notReady(shown)}`;
+  const { metadata, form } = metadataOf(found.name, shown.version);
+  if (metadata instanceof Error) return html`${title(found, shown)}<p class="error">${sentence(metadata.message)}</p>`;
+  if (!metadata) return html`${title(found, shown)}<p class="quiet" role="status">Fetching its card …</p>`;
+  const card = metadata.manifest;
+  return html`
+    ${title(found, shown, card)}
+    ${card ? purpose(card) : bare(metadata)}
+    ${tryIt(form, page)}
+    ${card ? html`${quality(card)}${training(card.training)}${data(card)}` : nothing}
+    ${card?.card ? html`<section class="more"><h2>More from its training</h2>${markdown(card.card)}</section>` : nothing}
+    ${serving(page.watch, shown, metadata)}
+  `;
+}
+
+// A model that has no version of that number, or none at all that serves.
+function absent(found, number) {
+  if (number !== undefined) {
+    return html`<h1 tabindex="-1">${found.title || found.name} has no version ${number}</h1>
+      <p class="lead">It has ${found.versions.map((one) => one.version).join(", ") || "none"}. <a href="#/models/${found.name}">See the one that answers.</a></p>`;
+  }
+  const state = stateOf(found);
+  return html`${title(found)}${state.word === "Loading" ? notReady({ state: "LOADING" }) : notReady({ reason: state.reason })}`;
+}
+
+function title(found, shown, card) {
+  const state = shown ? stateOf({ versions: [shown] }) : stateOf(found);
+  return html`
+    <nav class="trail" aria-label="Breadcrumb"><a href="#/">Models</a> / <span aria-current="page">${found.name}</span></nav>
+    <div class="title">
+      <h1 tabindex="-1">${card?.title || found.title || found.name}</h1>
+      <span class="state ${state.mood}">${state.word}</span>
+    </div>
+    ${card ? html`<p class="lead">${card.description}</p>` : nothing}
+    ${found.versions.length > 1 || found.versions[0]?.labels.length ? versions(found, shown) : nothing}
+  `;
+}
+
+function versions(found, shown) {
+  return html`<nav class="versions" aria-label="Versions">
+    <span class="quiet">Version</span>
+    ${found.versions.map(
+      (one) => html`<a class="chip" href="#/models/${found.name}/versions/${one.version}" aria-current=${one === shown ? "page" : nothing}
+        >${[one.version, ...one.labels].join(" · ")}${one.default && found.versions.length > 1 ? " · answers by default" : ""}</a
+      >`,
+    )}
+  </nav>`;
+}
+
+function notReady({ state, reason }) {
+  if (state === "LOADING") return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
+  return html`<div class="notice bad">
+    <h2>It could not be loaded</h2>
+    <p class="reason">${reason}</p>
+    <p>The other models are not touched by this. <code>python -m app check</code> says the same before a start.</p>
+  </div>`;
+}
+
+function purpose(card) {
+  return html`<div class="purpose">
+    <section><h2>What it is for</h2><p>${sentence(card.intended_use)}</p></section>
+    <section><h2>Its limits</h2><p>${sentence(card.limits)}</p></section>
+  </div>`;
+}
+
+function bare(metadata) {
+  return html`<p class="lead">
+    A graph without a manifest: nobody has written down what it is for. It takes
+    ${metadata.inputs.map((one) => one.name).join(", ") || "nothing"} and gives ${metadata.outputs.map((one) => one.name).join(", ")}.
+  </p>`;
+}
