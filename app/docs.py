@@ -1,6 +1,7 @@
 """The pages that a browser opens and the OpenAPI document behind them; every asset is served from here."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, Response
@@ -55,6 +56,15 @@ async def redoc() -> Response:
     return _page("redoc.html")
 
 
+class Assets(StaticFiles):
+    """Files that a browser asks for anew on every visit, so that a new release is not mixed with what it has kept."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers.update({"cache-control": "no-cache", "x-content-type-options": "nosniff"})
+        return answer
+
+
 def _page(name: str) -> Response:
     return FileResponse(STATIC / name, headers={"content-security-policy": POLICY, "x-content-type-options": "nosniff"})
 
@@ -63,4 +73,4 @@ def mount(app: FastAPI) -> None:
     """Adds the pages, their assets and the document to the app."""
     app.state.documents = Documents(app)
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Assets(directory=STATIC), name="static")

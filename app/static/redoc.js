@@ -1,1 +1,3 @@
-Redoc.init("/openapi.json", { hideDownloadButton: false }, document.getElementById("redoc"));
+import { openapi } from "./document.js";
+
+Redoc.init(await openapi(), { hideDownloadButton: false }, document.getElementById("redoc"));

@@ -1,3 +1,7 @@
+import { openapi } from "./document.js";
+import { keyHeaders } from "./page/key.js";
+
+await openapi();
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -5,4 +9,5 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   docExpansion: "list",
   defaultModelsExpandDepth: -1,
+  requestInterceptor: (request) => Object.assign(request, { headers: { ...request.headers, ...keyHeaders() } }),
 });

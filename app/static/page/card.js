@@ -8,7 +8,7 @@ import { capital, count, named, number, sentence } from "./words.js";
 export function quality({ evaluation, parity, data }) {
   return html`<section>
     <h2>How good it is</h2>
-    <p class="lead">${sentence(evaluation.verdict)}</p>
+    <p class="verdict">${sentence(evaluation.verdict)}</p>
     <div class="scrolls" tabindex="0" role="region" aria-label="Held-out figures">
       <table class="metrics">
         <caption>

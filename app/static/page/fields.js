@@ -6,7 +6,7 @@ import { densityPath, shareBelow, sliderRange } from "./distribution.js";
 import "./drawing.js";
 import { isDrawable } from "./drawing.js";
 import { audioField, imageField } from "./files.js";
-import { json, named, number, percent, plural } from "./words.js";
+import { inWords, json, named, number, percent, plural } from "./words.js";
 
 const WORTH_GROUPS = 13;
 const SMALLEST_GROUP = 3;
@@ -67,7 +67,7 @@ function unknownTick(form, { name, example }, unknown) {
 }
 
 function hint(form, feature) {
-  const parts = [feature.description];
+  const parts = [feature.description.toLowerCase() === inWords(feature.name).toLowerCase() ? "" : feature.description];
   const deciles = form.manifest.summaries[feature.name]?.deciles;
   const value = form.values[feature.name];
   if (isNumber(feature) && deciles && value !== null && value !== "") parts.push(standing(Number(value), deciles));

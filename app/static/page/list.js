@@ -47,7 +47,7 @@ function item(page, one) {
   return html`<li class="model">
     <div class="what">
       <h2><a href="#/models/${one.name}">${one.title || one.name}</a></h2>
-      <p class="quiet"><code>${one.name}</code>${one.task ? html`<span>${one.task}</span>` : nothing}</p>
+      <p class="quiet">${one.title ? html`<code>${one.name}</code>` : nothing}${one.task ? html`<span>${one.task}</span>` : nothing}</p>
     </div>
     <p class="how">
       <span class="state ${state.mood}">${state.word}</span>
@@ -67,10 +67,16 @@ export function stateOf({ versions, reason }) {
 }
 
 function versions({ versions }) {
+  return html`
+    ${versions.map((version) => html`<span class="chip">${[`v${version.version}`, ...version.labels].join(" · ")}</span>`)}
+    ${providers(versions)}
+  `;
+}
+
+export function providers(versions) {
   const used = [...new Set(versions.flatMap((version) => version.providers))].map(provider);
   const missing = [...new Set(versions.flatMap((version) => version.missing_providers))].map(provider);
   return html`
-    ${versions.map((version) => html`<span class="chip">${[`v${version.version}`, ...version.labels].join(" · ")}</span>`)}
     ${used.length ? html`<span class="chip">${used.join(", ")}</span>` : nothing}
     ${missing.length ? html`<span class="chip warn">without ${missing.join(", ")}</span>` : nothing}
   `;

@@ -135,9 +135,9 @@ function forgetKey() {
 function footer(overview) {
   return html`<footer>
     <span>Headrace ${overview?.service.version}</span>
-    <a href="/openapi.json">OpenAPI document</a>
-    <a href="/metrics">Metrics</a>
-    ${storedKey() && !page.wantsKey ? html`<button type="button" class="link" @click=${forgetKey}>Forget the key</button>` : nothing}
+    ${storedKey()
+      ? html`<button type="button" class="link" @click=${forgetKey}>Forget the key</button>`
+      : html`<a href="/openapi.json">OpenAPI document</a><a href="/metrics">Metrics</a>`}
   </footer>`;
 }
 

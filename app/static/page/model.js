@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../lit-html/lit-html.js";
 import { data, quality, training } from "./card.js";
-import { stateOf } from "./list.js";
+import { providers, stateOf } from "./list.js";
 import { markdown } from "./markdown.js";
 import { serving } from "./serving.js";
 import { tryIt } from "./form.js";
@@ -45,7 +45,7 @@ function title(found, shown, card) {
       <span class="state ${state.mood}">${state.word}</span>
     </div>
     ${card ? html`<p class="lead">${card.description}</p>` : nothing}
-    ${found.versions.length > 1 || found.versions[0]?.labels.length ? versions(found, shown) : nothing}
+    ${found.versions.length ? versions(found, shown) : nothing}
   `;
 }
 
@@ -57,6 +57,7 @@ function versions(found, shown) {
         >${[one.version, ...one.labels].join(" · ")}${one.default && found.versions.length > 1 ? " · answers by default" : ""}</a
       >`,
     )}
+    ${shown ? providers([shown]) : nothing}
   </nav>`;
 }
 
@@ -77,7 +78,7 @@ function purpose(card) {
 }
 
 function bare(metadata) {
-  return html`<p class="lead">
+  return html`<p class="lead apart">
     A graph without a manifest: nobody has written down what it is for. It takes
     ${metadata.inputs.map((one) => one.name).join(", ") || "nothing"} and gives ${metadata.outputs.map((one) => one.name).join(", ")}.
   </p>`;

@@ -8,7 +8,7 @@ export const count = (value) => GROUPED.format(value);
 export function number(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(1).replace("e+", "e") : FIVE_DIGITS.format(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(1).replace("e+", "e").replace(".0e", "e") : FIVE_DIGITS.format(value);
 }
 
 export function percent(share) {
@@ -30,8 +30,12 @@ export function rate(perSecond) {
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-// "mean_radius" -> "Mean radius"
-export const named = (name) => capital(name.replaceAll("_", " "));
+const ACRONYMS = { auc: "AUC", f1: "F1", hdl: "HDL", ldl: "LDL", mae: "MAE", mse: "MSE", r2: "R²", rmse: "RMSE" };
+
+// "mean_radius" -> "Mean radius", "auc" -> "AUC"
+export const named = (name) => capital(inWords(name));
+
+export const inWords = (name) => name.split("_").map((word) => ACRONYMS[word] ?? word).join(" ");
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
