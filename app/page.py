@@ -22,8 +22,8 @@ from app.web import body_response, dumped, json_response, repository
 HTML = Path(__file__).parent / "static" / "page" / "index.html"
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 """Nothing from anywhere else, nothing inline; lit-html alone may turn a text into elements."""

@@ -20,7 +20,7 @@ function prediction(fields, manifest) {
   const told = new Set(["label", "probability", "probabilities"]);
   return html`${manifest.outputs.map((output) => {
     if (output.kind === "probabilities" && "label" in fields) return classes(output, fields);
-    if (output.kind !== "value" || typeof fields[output.name] !== "number") return nothing;
+    if (output.kind !== "value" || !["number", "string"].includes(typeof fields[output.name])) return nothing;
     told.add(output.name);
     return value(output, fields[output.name]);
   })}
@@ -28,12 +28,18 @@ function prediction(fields, manifest) {
 }
 
 function classes(output, { label, probability, probabilities }) {
-  const all = Object.entries(probabilities ?? { [label]: probability });
-  const ordered = all.length > MOST_BARS ? all.sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS) : all;
   return html`
     <p class="name">${named(output.name)}</p>
     <p class="said">${label}<span class="hidden">, </span><span class="share">${percent(probability)}</span></p>
     ${output.description ? html`<p class="quiet">${output.description}</p>` : nothing}
+    ${probabilities ? shares(label, probabilities) : nothing}
+  `;
+}
+
+function shares(label, probabilities) {
+  const all = Object.entries(probabilities);
+  const ordered = all.length > MOST_BARS ? all.sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS) : all;
+  return html`
     <ul class="bars" aria-label="Probabilities">
       ${ordered.map(([name, share]) => html`<li class=${name === label ? "best" : ""}>
         <span class="label">${name}</span>
@@ -59,7 +65,7 @@ const rest = (fields) =>
 const tensors = (outputs) => outputs.map(
   ({ name, datatype, shape, data }) => html`
     <p class="name">${name} <span class="quiet">${datatype} [${shape.join(", ")}]</span></p>
-    ${data.length === 1 ? html`<p class="said">${typeof data[0] === "number" ? number(data[0]) : String(data[0])}</p>` : table(data, shape)}
+    ${data.length === 1 ? html`<p class="said">${typeof data[0] === "number" ? number(data[0]) : String(data[0])}</p>` : table(name, data, shape)}
   `,
 );
 
@@ -67,11 +73,11 @@ const MOST_ROWS = 50;
 const MOST_COLUMNS = 12;
 
 // Rows by the first axis, as many as can be read; a vector is one row.
-function table(data, shape) {
+function table(name, data, shape) {
   const rows = shape.length > 1 ? shape[0] : 1;
   const columns = rows ? data.length / rows : 0;
   const shown = Array.from({ length: Math.min(rows, MOST_ROWS) }, (_, i) => data.slice(i * columns, i * columns + Math.min(columns, MOST_COLUMNS)));
-  return html`<div class="scrolls" tabindex="0" role="region" aria-label="Values">
+  return html`<div class="scrolls" tabindex="0" role="group" aria-label="Values of ${name}">
     <table class="values"><tbody>
       ${shown.map((row) => html`<tr>${row.map((one) => html`<td>${typeof one === "number" ? number(one) : String(one)}</td>`)}${columns > MOST_COLUMNS ? html`<td>…</td>` : nothing}</tr>`)}
     </tbody></table>

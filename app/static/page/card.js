@@ -8,8 +8,8 @@ import { capital, count, named, number, sentence } from "./words.js";
 export function quality({ evaluation, parity, data }) {
   return html`<section>
     <h2>How good it is</h2>
-    <p class="verdict">${sentence(evaluation.verdict)}</p>
-    <div class="scrolls" tabindex="0" role="region" aria-label="Held-out figures">
+    <p class="verdict">${sentence(spelled(evaluation))}</p>
+    <div class="scrolls" tabindex="0" role="group" aria-label="Held-out figures">
       <table class="metrics">
         <caption>
           On ${count(data.rows.test)} rows that it has never learnt from
@@ -26,6 +26,9 @@ export function quality({ evaluation, parity, data }) {
     </p>
   </section>`;
 }
+
+// The verdict begins with its metric's name.
+const spelled = ({ verdict, metrics }) => metrics.reduce((text, { name }) => (text.startsWith(`${name} `) ? named(name) + text.slice(name.length) : text), verdict);
 
 function metric({ name, model, baseline, higher_is_better }) {
   const longest = Math.max(Math.abs(model), Math.abs(baseline)) || 1;

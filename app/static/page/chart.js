@@ -53,7 +53,7 @@ class TrainingCurves extends Chart {
       </figcaption>
       <details>
         <summary>The curves as a table</summary>
-        <div class="scrolls low" tabindex="0" role="region" aria-label="The curves as a table">
+        <div class="scrolls low" tabindex="0" role="group" aria-label="The curves as a table">
           <table>
             <thead><tr>${["Epoch", "Training loss", "Validation loss", named(curves.measure)].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
             <tbody>${curves.epochs.map((epoch, i) => html`<tr>

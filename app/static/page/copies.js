@@ -6,6 +6,17 @@ import { storedKey } from "./key.js";
 import { json } from "./words.js";
 
 export function copies(form, page) {
+  const toggled = (event) => {
+    form.showsCopies = event.target.open;
+    page.update();
+  };
+  return html`<details class="copies" @toggle=${toggled}>
+    <summary>Send the same from a terminal or a program</summary>
+    ${form.showsCopies ? blocks(form, page) : nothing}
+  </details>`;
+}
+
+function blocks(form, page) {
   let request;
   try {
     request = form.request();
@@ -14,13 +25,12 @@ export function copies(form, page) {
     return nothing;
   }
   const body = json(request.body);
-  return html`<details class="copies">
-    <summary>Send the same from a terminal or a program</summary>
+  return html`
     <p>What the form sends, by ${form.manifest ? "V1, the protocol to write by hand" : "the Open Inference Protocol v2"}. All operations are in <a href="/docs">the API</a>.</p>
     ${block("curl", curl(request.path, body), form, page)}
     ${block("JSON", body, form, page)}
     ${form.answer ? block("Answer", json(form.answer.content), form, page) : nothing}
-  </details>`;
+  `;
 }
 
 function curl(path, body) {

@@ -1,16 +1,10 @@
 // <drawing-pad>: draw a small grey image, large. What is drawn is moved and scaled as the model's example is, and averaged
 // over each pixel, so that it looks to the model as its training images did. Emits "drawn" with the image's values.
 
-import { pictureType } from "./files.js";
+import { pictureType } from "./picture.js";
 
 const FINE = 8;
 const LARGEST_SCALE = 4;
-
-// A grey image of two axes, apart from those of size one.
-export function isDrawable({ kind, shape }) {
-  const axes = shape.filter((size) => size !== 1);
-  return ["number", "integer", "image"].includes(kind) && axes.length === 2 && axes.every((size) => size >= 4 && size <= 64);
-}
 
 class DrawingPad extends HTMLElement {
   constructor() {

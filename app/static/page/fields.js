@@ -4,8 +4,8 @@ import { html, nothing } from "../lit-html/lit-html.js";
 import { live } from "../lit-html/directives/live.js";
 import { densityPath, shareBelow, sliderRange } from "./distribution.js";
 import "./drawing.js";
-import { isDrawable } from "./drawing.js";
 import { audioField, imageField } from "./files.js";
+import { isDrawable } from "./picture.js";
 import { inWords, json, named, number, percent, plural } from "./words.js";
 
 const WORTH_GROUPS = 13;
@@ -54,7 +54,7 @@ export function field(form, feature) {
       ${canBeMissing(feature) ? unknownTick(form, feature, unknown) : nothing}
     </div>
     ${control}
-    <p class="hint" id="${id}-hint">${hint(form, feature)}</p>
+    ${hint(form, feature, `${id}-hint`)}
     ${problem ? html`<p class="problem" id="${id}-problem">${problem}</p>` : nothing}
   </div>`;
 }
@@ -66,12 +66,13 @@ function unknownTick(form, { name, example }, unknown) {
   return html`<label class="tick"><input type="checkbox" .checked=${live(unknown)} @change=${ticked} /> not known</label>`;
 }
 
-function hint(form, feature) {
+function hint(form, feature, id) {
   const parts = [feature.description.toLowerCase() === inWords(feature.name).toLowerCase() ? "" : feature.description];
   const deciles = form.manifest.summaries[feature.name]?.deciles;
   const value = form.values[feature.name];
   if (isNumber(feature) && deciles && value !== null && value !== "") parts.push(standing(Number(value), deciles));
-  return parts.filter(Boolean).map((part, place) => html`<span class=${place ? "standing" : ""}>${part}</span>`);
+  const told = parts.filter(Boolean);
+  return told.length ? html`<p class="hint" id=${id}>${told.map((part) => html`<span>${part}</span>`)}</p>` : nothing;
 }
 
 // Where a value stands among those that the model has learnt from.

@@ -5,7 +5,7 @@ import { answer } from "./answer.js";
 import { Refused, call } from "./api.js";
 import { copies } from "./copies.js";
 import { fields, tensorField } from "./fields.js";
-import { json, sentence } from "./words.js";
+import { json } from "./words.js";
 
 export class Form {
   constructor(metadata, page) {
@@ -160,5 +160,5 @@ export function tryIt(form, page) {
 
 const refusal = ({ error }) => html`<div class="error" role="alert">
   <strong>${error.status ? "The service refused this" : "No answer"}</strong>
-  <ul>${error.message.split("; ").map((part) => html`<li>${sentence(part)}</li>`)}</ul>
+  <ul>${error.message.split("; ").map((part) => html`<li>${part}</li>`)}</ul>
 </div>`;

@@ -6,7 +6,7 @@ import { duration, plural, provider, rate } from "./words.js";
 
 const WORTH_A_FILTER = 9;
 
-export function list(page, { models }) {
+export function list(page, { models, service }) {
   const asked = page.filter.trim().toLowerCase();
   const shown = models.filter((one) => `${one.name} ${one.title} ${one.task}`.toLowerCase().includes(asked));
   return html`
@@ -17,6 +17,7 @@ export function list(page, { models }) {
       </div>
       ${models.length >= WORTH_A_FILTER ? filter(page) : nothing}
     </div>
+    ${service.ready ? nothing : html`<p class="held">Not ready for traffic: waiting for ${Object.keys(service.waiting).join(", ")}.</p>`}
     ${models.length ? nothing : html`<p>The repository is empty. A model is a folder: <code>name/1/model.onnx</code>.</p>`}
     ${models.length && !shown.length ? html`<p>No model matches “${page.filter}”.</p>` : nothing}
     <ul class="models">${repeat(shown, (one) => one.name, (one) => item(page, one))}</ul>

@@ -109,7 +109,7 @@ function keyForm() {
     <p>It is kept in this tab until you close it, and sent to this service alone.</p>
     <label for="key">API key</label>
     <div class="together">
-      <input id="key" type="password" autocomplete="off" required aria-describedby="key-error" />
+      <input id="key" type="password" autocomplete="off" required autofocus aria-describedby="key-error" />
       <button class="primary">Continue</button>
     </div>
     <p id="key-error" class="error" role="alert">${page.keyWasWrong ? "The service did not accept that key." : nothing}</p>
@@ -135,7 +135,7 @@ function forgetKey() {
 function footer(overview) {
   return html`<footer>
     <span>Headrace ${overview?.service.version}</span>
-    ${storedKey()
+    ${page.wantsKey ? nothing : storedKey()
       ? html`<button type="button" class="link" @click=${forgetKey}>Forget the key</button>`
       : html`<a href="/openapi.json">OpenAPI document</a><a href="/metrics">Metrics</a>`}
   </footer>`;

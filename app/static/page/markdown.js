@@ -20,7 +20,7 @@ const cells = (line) => line.replace(/^\||\|$/g, "").split("|").map((cell) => ce
 
 function table(rows) {
   const [head, ...body] = rows.filter((row) => !row.every((cell) => /^:?-+:?$/.test(cell)));
-  return html`<div class="scrolls" tabindex="0" role="region" aria-label="Table">
+  return html`<div class="scrolls" tabindex="0" role="group" aria-label="Table">
     <table>
       <thead><tr>${head.map((cell) => html`<th scope="col">${inline(cell)}</th>`)}</tr></thead>
       <tbody>${body.map((row) => html`<tr>${row.map((cell) => html`<td>${inline(cell)}</td>`)}</tr>`)}</tbody>

@@ -10,14 +10,19 @@ import { sentence } from "./words.js";
 
 export function model(page, found, number, metadataOf) {
   const shown = number === undefined ? found.versions.find((one) => one.default) : found.versions.find((one) => one.version === number);
-  if (!shown) return absent(found, number);
-  if (shown.state !== "READY") return html`${title(found, shown)}${notReady(shown)}`;
-  const { metadata, form } = metadataOf(found.name, shown.version);
-  if (metadata instanceof Error) return html`${title(found, shown)}<p class="error">${sentence(metadata.message)}</p>`;
-  if (!metadata) return html`${title(found, shown)}<p class="quiet" role="status">Fetching its card …</p>`;
+  if (number !== undefined && !shown) return noVersion(found, number);
+  const { metadata, form } = shown?.state === "READY" ? metadataOf(found.name, shown.version) : {};
+  // The title stays the same element while the rest comes, so that a screen reader's place is kept.
+  return html`${title(found, shown, metadata?.manifest)}${body(page, found, shown, metadata, form)}`;
+}
+
+function body(page, found, shown, metadata, form) {
+  if (!shown) return notReady(stateOf(found).word === "Loading", stateOf(found).reason);
+  if (shown.state !== "READY") return notReady(shown.state === "LOADING", shown.reason);
+  if (metadata instanceof Error) return html`<p class="error">${metadata.message}</p>`;
+  if (!metadata) return html`<p class="quiet" role="status">Fetching its card …</p>`;
   const card = metadata.manifest;
   return html`
-    ${title(found, shown, card)}
     ${card ? purpose(card) : bare(metadata)}
     ${tryIt(form, page)}
     ${card ? html`${quality(card)}${training(card.training)}${data(card)}` : nothing}
@@ -26,14 +31,12 @@ export function model(page, found, number, metadataOf) {
   `;
 }
 
-// A model that has no version of that number, or none at all that serves.
-function absent(found, number) {
-  if (number !== undefined) {
-    return html`<h1 tabindex="-1">${found.title || found.name} has no version ${number}</h1>
-      <p class="lead">It has ${found.versions.map((one) => one.version).join(", ") || "none"}. <a href="#/models/${found.name}">See the one that answers.</a></p>`;
-  }
-  const state = stateOf(found);
-  return html`${title(found)}${state.word === "Loading" ? notReady({ state: "LOADING" }) : notReady({ reason: state.reason })}`;
+function noVersion(found, number) {
+  return html`<h1 tabindex="-1">${found.title || found.name} has no version ${number}</h1>
+    <p class="lead">
+      It has ${found.versions.map((one) => one.version).join(", ") || "none"}.
+      <a href="#/models/${found.name}">See the one that answers.</a>
+    </p>`;
 }
 
 function title(found, shown, card) {
@@ -61,8 +64,8 @@ function versions(found, shown) {
   </nav>`;
 }
 
-function notReady({ state, reason }) {
-  if (state === "LOADING") return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
+function notReady(loading, reason) {
+  if (loading) return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
   return html`<div class="notice bad">
     <h2>It could not be loaded</h2>
     <p class="reason">${reason}</p>

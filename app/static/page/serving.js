@@ -7,13 +7,13 @@ import { count, duration, percent, plural, provider, rate } from "./words.js";
 export function serving(watch, shown, metadata) {
   const now = watch.now(metadata.name);
   const series = watch.series(metadata.name);
-  return html`<section>
-    <h2>How it does now</h2>
+  return html`<section aria-labelledby="now">
+    <h2 id="now">How it does now</h2>
     <p class="quiet">All versions together, over the last minute.</p>
     <dl class="tiles">
       ${tile("Calls a second", rate(now.perSecond))}
-      ${tile("Half answer within", now.p50 === undefined ? "–" : duration(now.p50))}
-      ${tile("99 % answer within", now.p99 === undefined ? "–" : duration(now.p99))}
+      ${tile("Median latency", now.p50 === undefined ? "–" : duration(now.p50))}
+      ${tile("99 % within", now.p99 === undefined ? "–" : duration(now.p99))}
       ${tile("Rows waiting", count(now.waiting))}
       ${tile("Rows a run", now.rowsARun === undefined ? "–" : rate(now.rowsARun))}
       ${tile("Refused or failed", now.requests ? percent(now.failures / now.requests) : "–")}
