@@ -141,8 +141,7 @@ def totals(metrics: Metrics) -> dict[str, Live]:
 
 
 def _described(entry: Entry, live: Live) -> dict[str, Any]:
-    ready = [version for version in entry.versions.values() if version.model is not None]
-    default = ready[-1] if ready else None
+    default = entry.serving[-1] if entry.serving else None
     manifest = default.model.manifest if default and default.model else None
     return {
         "name": entry.name,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from app.inference.model import Model
-from app.inference.signature import TensorSpec
 from app.protocols import v1_codec, v2_codec
 
 
@@ -13,6 +12,7 @@ def metadata(model: Model, labels: list[str]) -> dict[str, Any]:
     The manifest comes without its golden rows; an example is null where no input is known that the graph runs.
     """
     feed, manifest = model.example, model.manifest
+    declared = v2_codec.metadata(model.name, [model.version], model.signature)
     return {
         "name": model.name,
         "version": model.version,
@@ -25,13 +25,9 @@ def metadata(model: Model, labels: list[str]) -> dict[str, Any]:
         "missing_providers": model.missing_providers,
         "instances": model.share.instances,
         "threads": model.share.threads,
-        "inputs": [_declared(spec) for spec in model.signature.inputs],
-        "outputs": [_declared(spec) for spec in model.signature.outputs],
+        "inputs": declared["inputs"],
+        "outputs": declared["outputs"],
         "manifest": manifest.model_dump(exclude={"golden"}) if manifest else None,
         "example": {"instances": v1_codec.example(feed, manifest)} if feed and model.signature.speaks_rows else None,
         "example_v2": v2_codec.example(feed) if feed else None,
     }
-
-
-def _declared(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

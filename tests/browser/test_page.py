@@ -204,7 +204,7 @@ def test_a_value_that_may_be_missing_is_sent_as_not_known(browser: Browser, addr
         page.get_by_label("not known").check()
         expect(page.get_by_label("Reading", exact=True)).to_be_hidden()
         with page.expect_request(re.compile(":predict")) as asked:
-            predict(page)
+            expect(predict(page).locator(".said")).to_have_text("NaN")
         assert (asked.value.post_data_json or {})["instances"] == [{"reading": None}]
         page.get_by_label("not known").uncheck()
         expect(page.get_by_label("Reading", exact=True)).to_have_value("1")

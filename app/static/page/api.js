@@ -27,9 +27,12 @@ async function fetched(path, body) {
   }
 }
 
+// Answers may hold NaN and infinities as bare words, which JSON has not: they are read as texts.
+const TEXT_OR_WORD = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text.replace(TEXT_OR_WORD, (found) => (found.startsWith('"') ? found : `"${found}"`)));
   } catch {
     return undefined;
   }

@@ -135,7 +135,7 @@ function drawn(form, feature, id, about) {
 }
 
 // A tensor of a model without a manifest, as JSON.
-export function tensorField(form, { name, datatype, shape }) {
+export function tensorField(form, { name, datatype, shape, parameters }) {
   const id = `field-${name}`;
   const problem = form.problem(name);
   const typed = (event) => form.set(name, event.target.value);
@@ -144,7 +144,7 @@ export function tensorField(form, { name, datatype, shape }) {
     <div class="name"><label for=${id}>${name}</label><span class="unit">${datatype}, ${axes}</span></div>
     <textarea id=${id} rows="6" class="code" spellcheck="false" aria-describedby="${id}-hint ${problem ? `${id}-problem` : ""}"
       aria-invalid=${problem ? "true" : nothing} .value=${live(form.values[name])} @input=${typed}></textarea>
-    <p class="hint" id="${id}-hint">Nested lists of JSON; their shape is sent with them.</p>
+    <p class="hint" id="${id}-hint">Nested lists of JSON; their shape is sent with them.${parameters?.optional ? " Empty leaves the graph its own value." : ""}</p>
     ${problem ? html`<p class="problem" id="${id}-problem">${problem}</p>` : nothing}
   </div>`;
 }

@@ -62,7 +62,8 @@ export class Form {
   }
 
   tensors() {
-    return this.metadata.inputs.map(({ name, datatype }) => {
+    const given = this.metadata.inputs.filter((one) => !one.parameters?.optional || this.values[one.name].trim());
+    return given.map(({ name, datatype }) => {
       let data;
       try {
         data = JSON.parse(this.values[name]);

@@ -54,7 +54,7 @@ function item(page, one) {
       <span class="state ${state.mood}">${state.word}</span>
       ${versions(one)}
     </p>
-    ${state.reason ? html`<p class="reason">${state.reason}</p>` : figures(page.watch.now(one.name))}
+    ${state.mood === "bad" ? html`<p class="reason">${state.reason}</p>` : figures(page.watch.now(one.name))}
   </li>`;
 }
 
@@ -62,7 +62,7 @@ function item(page, one) {
 export function stateOf({ versions, reason }) {
   const ready = versions.filter((version) => version.state === "READY");
   const reasons = [reason, ...versions.map((version) => version.reason)].filter(Boolean).join("; ");
-  if (ready.length) return { word: "Ready", mood: "good", reason: "" };
+  if (ready.length) return { word: "Ready", mood: "good", reason: reasons };
   if (versions.some((version) => version.state === "LOADING")) return { word: "Loading", mood: "busy", reason: "" };
   return { word: "Not available", mood: "bad", reason: reasons };
 }

@@ -1,6 +1,7 @@
 // One model version: what it is, a form to try it, how good it is, and how it does now.
 
 import { html, nothing } from "../lit-html/lit-html.js";
+import { call } from "./api.js";
 import { data, quality, training } from "./card.js";
 import { providers, stateOf } from "./list.js";
 import { markdown } from "./markdown.js";
@@ -17,12 +18,13 @@ export function model(page, found, number, metadataOf) {
 }
 
 function body(page, found, shown, metadata, form) {
-  if (!shown) return notReady(stateOf(found).word === "Loading", stateOf(found).reason);
-  if (shown.state !== "READY") return notReady(shown.state === "LOADING", shown.reason);
+  if (!shown) return notReady(page, found.name, stateOf(found).word === "Loading", stateOf(found).reason);
+  if (shown.state !== "READY") return notReady(page, found.name, shown.state === "LOADING", shown.reason);
   if (metadata instanceof Error) return html`<p class="error">${metadata.message}</p>`;
   if (!metadata) return html`<p class="quiet" role="status">Fetching its card …</p>`;
   const card = metadata.manifest;
   return html`
+    ${shown.reason ? html`<p class="notice">It serves what was loaded before; the last load failed: ${shown.reason}</p>` : nothing}
     ${card ? purpose(card) : bare(metadata)}
     ${tryIt(form, page)}
     ${card ? html`${quality(card)}${training(card.training)}${data(card)}` : nothing}
@@ -64,13 +66,22 @@ function versions(found, shown) {
   </nav>`;
 }
 
-function notReady(loading, reason) {
+function notReady(page, name, loading, reason) {
   if (loading) return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
   return html`<div class="notice bad">
     <h2>It could not be loaded</h2>
     <p class="reason">${reason}</p>
     <p>The other models are not touched by this. <code>python -m app check</code> says the same before a start.</p>
+    ${page.watch.overview.service.repository_control ? loadAgain(page, name) : nothing}
   </div>`;
+}
+
+function loadAgain(page, name) {
+  const load = async () => {
+    await call(`/v2/repository/models/${name}/load`, "{}").catch(page.refused);
+    page.watch.look();
+  };
+  return html`<p><button type="button" @click=${load}>Load it again</button></p>`;
 }
 
 function purpose(card) {
