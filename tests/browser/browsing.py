@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -19,6 +19,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+PATIENCE_MS = 30_000
 
 WITHOUT_A_KEY = "the server responded with a status of 401"
 REFUSED = "the server responded with a status of 400"
@@ -42,7 +44,8 @@ def visiting(browser: Browser, address: str, allowed: str = "", **context: Any) 
     allowed: a part of console errors that are meant to be, such as those of refused requests.
     """
     window = browser.new_context(**context)
-    window.set_default_timeout(20_000)
+    window.set_default_timeout(PATIENCE_MS)
+    expect.set_options(PATIENCE_MS)
     page = window.new_page()
     host = urlsplit(address).netloc
     wrong: list[str] = []

@@ -1,5 +1,6 @@
 """The page at `/` in a real browser: what a visitor sees, does and is told."""
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -60,6 +61,11 @@ def predict(page: Page) -> Locator:
     return page.get_by_role("status", name="Answer")
 
 
+def assert_usable_by_everyone(page: Page) -> None:
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
+
+
 def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_does_not_serve(
     browser: Browser, address: str
 ) -> None:
@@ -89,7 +95,7 @@ def test_a_card_tells_purpose_limits_figures_beside_the_baseline_parity_data_and
             "Doubles three numbers.",
             "Not for leaves.",
             "It beats guessing.",
-            "PyTorch and onnxruntime differ by 0 at most over 1 rows",
+            "PyTorch and onnxruntime differ by 0 at most over 1 row",
             "made up",
             "Epoch 3 was kept: loss 0.52 on the validation rows, 0.4 on the training rows, accuracy 0.82.",
             "epoch 3 had the lowest loss",
@@ -176,6 +182,16 @@ def test_a_choice_and_a_text_are_sent_as_such(browser: Browser, address: str) ->
         expect(page.get_by_label("curl", exact=True)).to_contain_text("it'\\''s")
 
 
+def test_the_request_can_be_copied(browser: Browser, address: str) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    with visiting(browser, f"{address}/#/models/quickstart", permissions=allowed) as page:
+        page.get_by_text("Send the same from a terminal").click()
+        page.get_by_role("button", name="Copy: JSON").click()
+        expect(page.get_by_role("button", name="Copy: JSON")).to_have_text("Copied")
+        copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+        assert copied == {"instances": [{"x": 1}], "parameters": {"probabilities": True}}
+
+
 def test_a_picture_is_chosen_or_dropped_shown_and_sent(browser: Browser, address: str) -> None:
     grey = picture(np.full((8, 8, 3), 100, np.uint8))
     with visiting(browser, f"{address}/#/models/photo", allowed=REFUSED) as page:
@@ -217,6 +233,7 @@ def test_a_refusal_is_told_beside_the_form_and_at_the_field_that_it_names(browse
         page.get_by_role("button", name="Predict").click()
         expect(page.get_by_role("alert")).to_contain_text("instances[0].length: -1, wanted 0 to 50 mm")
         expect(length).to_have_attribute("aria-invalid", "true")
+        assert_usable_by_everyone(page)
         expect(length).to_have_accessible_description(re.compile("wanted 0 to 50 mm"))
         length.fill("3")
         expect(predict(page)).to_contain_text("oak")
@@ -329,8 +346,7 @@ def test_every_view_is_usable_by_everyone_in_every_scheme_and_width(
             if view not in ("", "models/damaged"):
                 expect(predict(page).locator(".said, .values").first).to_be_visible()
             page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
-            found = Axe().run(page)
-            assert found.violations_count == 0, f"{view}: {found.generate_report()}"
+            assert_usable_by_everyone(page)
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert overflow == 0, f"{view or 'the list'} is {overflow} px wider than {width}"
 

@@ -3,7 +3,7 @@
 import { html, nothing } from "../lit-html/lit-html.js";
 import { bar } from "./bar.js";
 import "./chart.js";
-import { capital, count, named, number, sentence } from "./words.js";
+import { capital, count, named, number, plural, sentence } from "./words.js";
 
 export function quality({ evaluation, parity, data }) {
   return html`<section>
@@ -12,7 +12,7 @@ export function quality({ evaluation, parity, data }) {
     <div class="scrolls" tabindex="0" role="group" aria-label="Held-out figures">
       <table class="metrics">
         <caption>
-          On ${count(data.rows.test)} rows that it has never learnt from
+          On ${plural(data.rows.test, "row")} of the held-out test split, looked at once
         </caption>
         <thead>
           <tr><th scope="col">Metric</th><th scope="col">This network</th><th scope="col">${capital(evaluation.baseline)}</th></tr>
@@ -21,7 +21,7 @@ export function quality({ evaluation, parity, data }) {
       </table>
     </div>
     <p class="quiet">
-      Served as trained: PyTorch and onnxruntime differ by ${number(parity.max_abs_difference)} at most over ${count(parity.rows)} rows,
+      Served as trained: PyTorch and onnxruntime differ by ${number(parity.max_abs_difference)} at most over ${plural(parity.rows, "row")},
       in batches of ${parity.batches.join(", ")}; ${number(parity.tolerance)} is allowed.
     </p>
   </section>`;

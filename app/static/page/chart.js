@@ -83,7 +83,7 @@ function panel({ lines, log, height, width, across, epochs, place, kept, axis })
     <svg class="chart" width=${width} height=${height - 20} viewBox="0 20 ${width} ${height - 20}" role="img" aria-label="${lines.map(([name]) => name).join(" and ")}, by epoch">
       ${shown.filter((tick) => at(tick) <= bottom).map((tick) => svg`<line class="grid" x1=${LEFT} x2=${width - RIGHT} y1=${at(tick)} y2=${at(tick)} />
         <text x=${LEFT - 8} y=${at(tick) + 4} text-anchor="end">${number(tick)}</text>`)}
-      ${axis ? epochTicks(epochs, width).map((epoch) => svg`<text x=${across(epoch)} y=${height - 6} text-anchor="middle">${epoch}</text>`) : nothing}
+      ${axis ? epochTicks(epochs, width).map((epoch) => svg`<text x=${across(epoch)} y=${height - 6} text-anchor=${across(epoch) > width - 24 ? "end" : "middle"}>${epoch}</text>`) : nothing}
       <line class="kept" x1=${x} x2=${x} y1="24" y2=${bottom} />
       ${lines.map(([, line, colour]) => svg`<path class="line ${colour}" d=${path(line)} />`)}
       ${lines.slice(-1).map(([, line, colour]) => svg`<circle class=${colour} cx=${x} cy=${at(line[place])} r="4" />`)}
@@ -106,8 +106,8 @@ class RecentCalls extends Chart {
     const most = Math.max(...series.map((one) => one.perSecond));
     const slowest = Math.max(...series.map((one) => one.p99 ?? 0));
     return html`<figure>
-      ${band(series, across, width, most, (one) => one.perSecond, "second", `calls a second, ${rate(most)} at most`)}
-      ${band(series, across, width, slowest, (one) => one.p99, "first", `99 % answered within, ${duration(slowest)} at most`)}
+      ${band(series, across, width, most, (one) => one.perSecond, "second", `calls a second, up to ${rate(most)}`)}
+      ${band(series, across, width, slowest, (one) => one.p99, "first", `99 % answered within, up to ${duration(slowest)}`)}
       <figcaption>The last two minutes, now at the right.</figcaption>
     </figure>`;
   }
@@ -147,8 +147,7 @@ function logTicks(values) {
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) powers.push(power);
   const fine = powers.flatMap((power) => [1, 2, 5].map((times) => Number(`${times}e${power}`)));
   const inside = fine.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
-  const ticks = inside.length > 7 ? powers.map((power) => Number(`1e${power}`)) : inside;
-  return ticks.length ? ticks : [low];
+  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.log10(tick))) : inside;
 }
 
 function epochTicks(epochs, width) {

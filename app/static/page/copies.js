@@ -39,19 +39,26 @@ function curl(path, body) {
 }
 
 function block(name, text, form, page) {
-  const copied = form.copied === name;
   const copy = async (event) => {
-    const code = event.target.closest(".block").querySelector("pre");
-    getSelection().selectAllChildren(code);
-    await navigator.clipboard?.writeText(text);
-    form.copied = name;
+    getSelection().selectAllChildren(event.target.closest(".block").querySelector("pre"));
+    form.copied = { name, how: await written(text) };
     page.update();
   };
   return html`<div class="block">
     <div class="together">
       <h3>${name}</h3>
-      <button type="button" @click=${copy} aria-label="Copy: ${name}">${copied ? "Copied" : "Copy"}</button>
+      <button type="button" @click=${copy} aria-label="Copy: ${name}">${form.copied?.name === name ? form.copied.how : "Copy"}</button>
     </div>
     <pre tabindex="0" aria-label=${name}>${text}</pre>
   </div>`;
+}
+
+// Browsers give the clipboard to pages from a secure address alone; elsewhere the text is selected, to be copied by hand.
+async function written(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied";
+  } catch {
+    return "Selected";
+  }
 }

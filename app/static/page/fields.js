@@ -6,7 +6,7 @@ import { densityPath, shareBelow, sliderRange } from "./distribution.js";
 import "./drawing.js";
 import { audioField, imageField } from "./files.js";
 import { isDrawable } from "./picture.js";
-import { inWords, json, named, number, percent, plural } from "./words.js";
+import { inWords, json, named, number, plural } from "./words.js";
 
 const WORTH_GROUPS = 13;
 const SMALLEST_GROUP = 3;
@@ -80,7 +80,9 @@ function standing(value, deciles) {
   if (Number.isNaN(value) || new Set(deciles).size < 4) return "";
   if (value < deciles[0]) return "below all training rows";
   if (value > deciles.at(-1)) return "above all training rows";
-  return `above ${percent(Math.round(100 * shareBelow(value, deciles)) / 100)} of training rows`;
+  const hundredths = Math.round(100 * shareBelow(value, deciles));
+  if (hundredths === 0 || hundredths === 100) return `at the ${hundredths ? "high" : "low"} end of the training rows`;
+  return `above ${hundredths} % of training rows`;
 }
 
 const isNumber = ({ kind, shape }) => !shape.length && (kind === "number" || kind === "integer");

@@ -103,7 +103,7 @@ export class Form {
   // "instances[0].length: -1, wanted 0 to 50 mm" belongs beside the field `length`.
   problem(name) {
     const found = this.error?.message.split("; ").find((part) => part.match(/^(?:instances\[\d*\]\.)?([A-Za-z_]\w*)[\w[\]]*: /)?.[1] === name);
-    return found?.replace(/^[^:]*: /, "");
+    return found?.replace(/^[^:]*: /, "").replace(/^null,/, "empty,");
   }
 }
 

@@ -25,7 +25,7 @@ export function duration(seconds) {
 }
 
 export function rate(perSecond) {
-  return perSecond >= 10 ? count(perSecond) : String(Number(perSecond.toPrecision(2)));
+  return perSecond >= 10 ? count(perSecond) : String(Number(perSecond.toFixed(perSecond < 1 ? 2 : 1)));
 }
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
