@@ -14,7 +14,11 @@ export async function openapi() {
 function asked(problem) {
   const form = document.createElement("form");
   const label = Object.assign(document.createElement("label"), { textContent: "This service wants an API key" });
-  const input = Object.assign(document.createElement("input"), { type: "password", required: true, autocomplete: "off" });
+  const input = Object.assign(document.createElement("input"), {
+    type: "password",
+    required: true,
+    autocomplete: "off",
+  });
   const button = Object.assign(document.createElement("button"), { textContent: "Continue" });
   const told = Object.assign(document.createElement("p"), { textContent: problem, role: "alert" });
   label.append(input);

@@ -357,3 +357,17 @@ def test_the_two_schemes_differ(browser: Browser, address: str) -> None:
             return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
     assert paper("light") != paper("dark")
+
+
+def test_a_model_that_is_still_loading_is_shown_as_such_until_it_is_ready(
+    browser: Browser, address: str, service: httpx.Client
+) -> None:
+    seen = service.get("/page/overview").json()
+    [leaf] = [one for one in seen["models"] if one["name"] == "leaf"]
+    leaf["versions"][0] |= {"state": "LOADING", "default": False}
+    with visiting(browser, f"{address}/#/models/leaf") as page:
+        page.route("**/page/overview", lambda route: route.fulfill(json=seen))
+        page.reload()
+        expect(page.get_by_text("It is being loaded.")).to_be_visible()
+        page.unroute("**/page/overview")
+        expect(page.get_by_role("button", name="Predict")).to_be_visible()

@@ -9,12 +9,17 @@ const MOST_BARS = 12;
 export function answer(form) {
   const said = form.answer;
   return html`<div class="answer ${form.error ? "old" : ""}" role="status" aria-label="Answer">
-    ${said ? (form.manifest ? prediction(said.content.predictions[0], form.manifest) : tensors(said.content.outputs)) : waiting(form)}
-    ${said ? html`<p class="quiet">${form.error ? "The answer before." : `Answered in ${duration(said.seconds)}, there and back.`}</p>` : nothing}
+    ${said ? content(form, said) : waiting(form)}
   </div>`;
 }
 
-const waiting = (form) => html`<p class="empty">${form.busy ? "Waiting for the answer …" : "The answer appears here."}</p>`;
+function content({ manifest, error }, { content, seconds }) {
+  return html`${manifest ? prediction(content.predictions[0], manifest) : tensors(content.outputs)}
+    <p class="quiet">${error ? "The answer before." : `Answered in ${duration(seconds)}, there and back.`}</p>`;
+}
+
+const waiting = (form) =>
+  html`<p class="empty">${form.busy ? "Waiting for the answer …" : "The answer appears here."}</p>`;
 
 function prediction(fields, manifest) {
   const told = new Set(["label", "probability", "probabilities"]);
@@ -41,13 +46,16 @@ function shares(label, probabilities) {
   const ordered = all.length > MOST_BARS ? all.sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS) : all;
   return html`
     <ul class="bars" aria-label="Probabilities">
-      ${ordered.map(([name, share]) => html`<li class=${name === label ? "best" : ""}>
-        <span class="label">${name}</span>
-        ${bar(share)}
-        <span class="value">${percent(share)}</span>
-      </li>`)}
+      ${ordered.map(
+        ([name, share]) =>
+          html`<li class=${name === label ? "best" : ""}>
+            <span class="label">${name}</span>
+            ${bar(share)}
+            <span class="value">${percent(share)}</span>
+          </li>`,
+      )}
     </ul>
-    ${all.length > ordered.length ? html`<p class="quiet">The ${ordered.length} largest of ${all.length}.</p>` : nothing}
+    ${all.length > MOST_BARS ? html`<p class="quiet">The ${MOST_BARS} largest of ${all.length}.</p>` : nothing}
   `;
 }
 
@@ -59,15 +67,24 @@ const value = ({ name, description, unit }, found) => html`
 
 const rest = (fields) =>
   fields.length
-    ? html`<dl class="pairs">${fields.map(([name, found]) => html`<div><dt>${named(name)}</dt><dd>${typeof found === "object" ? json(found) : found}</dd></div>`)}</dl>`
+    ? html`<dl class="pairs">
+        ${fields.map(
+          ([name, found]) =>
+            html`<div>
+              <dt>${named(name)}</dt>
+              <dd>${typeof found === "object" ? json(found) : found}</dd>
+            </div>`,
+        )}
+      </dl>`
     : nothing;
 
-const tensors = (outputs) => outputs.map(
-  ({ name, datatype, shape, data }) => html`
-    <p class="name">${name} <span class="quiet">${datatype} [${shape.join(", ")}]</span></p>
-    ${data.length === 1 ? html`<p class="said">${typeof data[0] === "number" ? number(data[0]) : String(data[0])}</p>` : table(name, data, shape)}
-  `,
-);
+const tensors = (outputs) =>
+  outputs.map(
+    ({ name, datatype, shape, data }) => html`
+      <p class="name">${name} <span class="quiet">${datatype} [${shape.join(", ")}]</span></p>
+      ${data.length === 1 ? html`<p class="said">${number(data[0])}</p>` : table(name, data, shape)}
+    `,
+  );
 
 const MOST_ROWS = 50;
 const MOST_COLUMNS = 12;
@@ -76,11 +93,20 @@ const MOST_COLUMNS = 12;
 function table(name, data, shape) {
   const rows = shape.length > 1 ? shape[0] : 1;
   const columns = rows ? data.length / rows : 0;
-  const shown = Array.from({ length: Math.min(rows, MOST_ROWS) }, (_, i) => data.slice(i * columns, i * columns + Math.min(columns, MOST_COLUMNS)));
+  const shown = Array.from({ length: Math.min(rows, MOST_ROWS) }, (_, i) =>
+    data.slice(i * columns, i * columns + Math.min(columns, MOST_COLUMNS)),
+  );
   return html`<div class="scrolls" tabindex="0" role="group" aria-label="Values of ${name}">
-    <table class="values"><tbody>
-      ${shown.map((row) => html`<tr>${row.map((one) => html`<td>${typeof one === "number" ? number(one) : String(one)}</td>`)}${columns > MOST_COLUMNS ? html`<td>…</td>` : nothing}</tr>`)}
-    </tbody></table>
+    <table class="values">
+      <tbody>
+        ${shown.map(
+          (row) =>
+            html`<tr>
+              ${row.map((one) => html`<td>${number(one)}</td>`)} ${columns > MOST_COLUMNS ? html`<td>…</td>` : nothing}
+            </tr>`,
+        )}
+      </tbody>
+    </table>
     ${rows > MOST_ROWS ? html`<p class="quiet">The first ${MOST_ROWS} of ${rows} rows.</p>` : nothing}
   </div>`;
 }

@@ -1,6 +1,7 @@
 // The charts: SVG in the size of its place, so that text keeps its size, with the same in words and as a table.
 
 import { html, nothing, render, svg } from "../lit-html/lit-html.js";
+import { epochTicks, linearTicks, logTicks, scale } from "./ticks.js";
 import { duration, inWords, named, number, rate } from "./words.js";
 
 const LEFT = 52;
@@ -41,25 +42,39 @@ class TrainingCurves extends Chart {
     if (!curves || kept === undefined) return nothing;
     const place = Math.max(0, curves.epochs.indexOf(kept));
     const across = scale([curves.epochs[0], curves.epochs.at(-1)], [LEFT, width - RIGHT]);
-    const losses = { lines: [["training loss", curves.train_loss, "muted"], ["validation loss", curves.validation_loss, "first"]] };
+    const losses = {
+      lines: [
+        ["training loss", curves.train_loss, "muted"],
+        ["validation loss", curves.validation_loss, "first"],
+      ],
+    };
     const scores = { lines: [[`${inWords(curves.measure)} on validation`, curves.score, "second"]] };
     return html`<figure>
       ${panel({ ...losses, log: true, height: 220, width, across, epochs: curves.epochs, place, kept })}
       ${panel({ ...scores, log: false, height: 150, width, across, epochs: curves.epochs, place, kept, axis: true })}
       <figcaption>
         Loss (logarithmic) and ${inWords(curves.measure)} over the epochs. Epoch ${kept} was kept: loss
-        ${number(curves.validation_loss[place])} on the validation rows, ${number(curves.train_loss[place])} on the training rows,
-        ${inWords(curves.measure)} ${number(curves.score[place])}.
+        ${number(curves.validation_loss[place])} on the validation rows, ${number(curves.train_loss[place])} on the
+        training rows, ${inWords(curves.measure)} ${number(curves.score[place])}.
       </figcaption>
       <details>
         <summary>The curves as a table</summary>
         <div class="scrolls low" tabindex="0" role="group" aria-label="The curves as a table">
           <table>
-            <thead><tr>${["Epoch", "Training loss", "Validation loss", named(curves.measure)].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-            <tbody>${curves.epochs.map((epoch, i) => html`<tr>
-              <th scope="row">${epoch}${epoch === kept ? " (kept)" : ""}</th>
-              ${[curves.train_loss, curves.validation_loss, curves.score].map((line) => html`<td>${number(line[i])}</td>`)}
-            </tr>`)}</tbody>
+            <thead>
+              <tr>
+                ${["Epoch", "Training loss", "Validation loss", named(curves.measure)].map((name) => html`<th scope="col">${name}</th>`)}
+              </tr>
+            </thead>
+            <tbody>
+              ${curves.epochs.map(
+                (epoch, i) =>
+                  html`<tr>
+                    <th scope="row">${epoch}${epoch === kept ? " (kept)" : ""}</th>
+                    ${[curves.train_loss, curves.validation_loss, curves.score].map((line) => html`<td>${number(line[i])}</td>`)}
+                  </tr>`,
+              )}
+            </tbody>
           </table>
         </div>
       </details>
@@ -77,18 +92,35 @@ function panel({ lines, log, height, width, across, epochs, place, kept, axis })
   const bottom = height - (axis ? 26 : 8);
   const up = scale([low, high], [bottom, 28]);
   const at = (value) => up(forward(Math.max(value, log ? 10 ** low : -Infinity)));
-  const path = (line) => line.map((value, i) => `${i ? "L" : "M"}${across(epochs[i]).toFixed(1)} ${at(value).toFixed(1)}`).join("");
+  const path = (line) =>
+    line.map((value, i) => `${i ? "L" : "M"}${across(epochs[i]).toFixed(1)} ${at(value).toFixed(1)}`).join("");
   const x = across(kept);
-  return html`<div class="legend" aria-hidden="true">${lines.map(([name, , colour]) => html`<span class=${colour}>${name}</span>`)}</div>
-    <svg class="chart" width=${width} height=${height - 20} viewBox="0 20 ${width} ${height - 20}" role="img" aria-label="${lines.map(([name]) => name).join(" and ")}, by epoch">
-      ${shown.filter((tick) => at(tick) <= bottom).map((tick) => svg`<line class="grid" x1=${LEFT} x2=${width - RIGHT} y1=${at(tick)} y2=${at(tick)} />
-        <text x=${LEFT - 8} y=${at(tick) + 4} text-anchor="end">${number(tick)}</text>`)}
-      ${axis ? epochTicks(epochs, width).map((epoch) => svg`<text x=${across(epoch)} y=${height - 6} text-anchor=${across(epoch) > width - 24 ? "end" : "middle"}>${epoch}</text>`) : nothing}
+  return html`<div class="legend" aria-hidden="true">
+      ${lines.map(([name, , colour]) => html`<span class=${colour}>${name}</span>`)}
+    </div>
+    <svg
+      class="chart"
+      width=${width}
+      height=${height - 20}
+      viewBox="0 20 ${width} ${height - 20}"
+      role="img"
+      aria-label="${lines.map(([name]) => name).join(" and ")}, by epoch"
+    >
+      ${shown
+        .filter((tick) => at(tick) <= bottom)
+        .map(
+          (tick) => svg`<line class="grid" x1=${LEFT} x2=${width - RIGHT} y1=${at(tick)} y2=${at(tick)} />
+        <text x=${LEFT - 8} y=${at(tick) + 4} text-anchor="end">${number(tick)}</text>`,
+        )}
+      ${axis ? epochTicks(epochs, width).map((epoch) => epochTick(epoch, across(epoch), height - 6, width)) : nothing}
       <line class="kept" x1=${x} x2=${x} y1="24" y2=${bottom} />
       ${lines.map(([, line, colour]) => svg`<path class="line ${colour}" d=${path(line)} />`)}
       ${lines.slice(-1).map(([, line, colour]) => svg`<circle class=${colour} cx=${x} cy=${at(line[place])} r="4" />`)}
     </svg>`;
 }
+
+const epochTick = (epoch, x, y, width) =>
+  svg`<text x=${x} y=${y} text-anchor=${x > width - 24 ? "end" : "middle"}>${epoch}</text>`;
 
 class RecentCalls extends Chart {
   set series(series) {
@@ -116,46 +148,16 @@ class RecentCalls extends Chart {
 function band(series, across, width, most, of, colour, name) {
   const up = scale([0, most || 1], [56, 6]);
   const points = series.filter((one) => of(one) !== undefined && of(one) !== Infinity);
-  const bars = points.map((one) => svg`<line class="bar ${colour}" stroke-width=${Math.max(3, width / 120)} x1=${across(one.at)} x2=${across(one.at)} y1="57" y2=${Math.min(56, up(of(one)))} />`);
+  const bars = points.map(
+    (one) =>
+      svg`<line class="bar ${colour}" stroke-width=${Math.max(3, width / 120)}
+        x1=${across(one.at)} x2=${across(one.at)} y1="57" y2=${Math.min(56, up(of(one)))} />`,
+  );
   return html`<div class="legend" aria-hidden="true"><span class=${colour}>${name}</span></div>
     <svg class="chart" width=${width} height="60" viewBox="0 0 ${width} 60" role="img" aria-label=${name}>
-      <line class="grid" x1="0" x2=${width} y1="57" y2="57" />${bars}
+      <line class="grid" x1="0" x2=${width} y1="57" y2="57" />
+      ${bars}
     </svg>`;
-}
-
-function scale([from, to], [start, end]) {
-  return (value) => (to === from ? (start + end) / 2 : start + ((value - from) / (to - from)) * (end - start));
-}
-
-function linearTicks(values) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const step = niceStep((high - low) / 3 || Math.abs(high) || 1);
-  const ticks = [];
-  for (let tick = Math.floor(low / step) * step; tick < high + step; tick += step) ticks.push(Number(tick.toPrecision(12)));
-  return ticks;
-}
-
-function niceStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return power * [1, 2, 5, 10].find((times) => times * power >= rough);
-}
-
-// 1, 2 and 5 of every power of ten, or the powers alone where that would be too many.
-function logTicks(values) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const powers = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) powers.push(power);
-  const fine = powers.flatMap((power) => [1, 2, 5].map((times) => Number(`${times}e${power}`)));
-  const inside = fine.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001);
-  return inside.length > 7 ? inside.filter((tick) => Number.isInteger(Math.log10(tick))) : inside;
-}
-
-function epochTicks(epochs, width) {
-  const [first, last] = [epochs[0], epochs.at(-1)];
-  const step = Math.max(1, niceStep((last - first) / Math.max(2, Math.floor(width / 90)) || 1));
-  const ticks = [];
-  for (let tick = Math.ceil(first / step) * step; tick <= last; tick += step) ticks.push(tick);
-  return ticks;
 }
 
 customElements.define("training-curves", TrainingCurves);

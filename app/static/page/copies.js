@@ -26,9 +26,11 @@ function blocks(form, page) {
   }
   const body = json(request.body);
   return html`
-    <p>What the form sends, by ${form.manifest ? "V1, the protocol to write by hand" : "the Open Inference Protocol v2"}. All operations are in <a href="/docs">the API</a>.</p>
-    ${block("curl", curl(request.path, body), form, page)}
-    ${block("JSON", body, form, page)}
+    <p>
+      What the form sends, by ${form.manifest ? "V1, the protocol to write by hand" : "the Open Inference Protocol v2"}.
+      All operations are in <a href="/docs">the API</a>.
+    </p>
+    ${block("curl", curl(request.path, body), form, page)} ${block("JSON", body, form, page)}
     ${form.answer ? block("Answer", json(form.answer.content), form, page) : nothing}
   `;
 }
@@ -47,13 +49,15 @@ function block(name, text, form, page) {
   return html`<div class="block">
     <div class="together">
       <h3>${name}</h3>
-      <button type="button" @click=${copy} aria-label="Copy: ${name}">${form.copied?.name === name ? form.copied.how : "Copy"}</button>
+      <button type="button" @click=${copy} aria-label="Copy: ${name}">
+        ${form.copied?.name === name ? form.copied.how : "Copy"}
+      </button>
     </div>
     <pre tabindex="0" aria-label=${name}>${text}</pre>
   </div>`;
 }
 
-// Browsers give the clipboard to pages from a secure address alone; elsewhere the text is selected, to be copied by hand.
+// Browsers give the clipboard to pages from a secure address alone; elsewhere the text is selected, to copy by hand.
 async function written(text) {
   try {
     await navigator.clipboard.writeText(text);

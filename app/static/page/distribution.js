@@ -1,10 +1,10 @@
-// A feature's distribution over the training rows, from its deciles: where a slider runs, its shape, a value's place in it.
+// A feature's distribution over the training rows, from its deciles: where a slider runs, its shape, a value's place.
 
 const BINS = 48;
 const ACCEPTED_AT_MOST = 3;
 const STEPS = 200;
 
-// { low, high, step }: all that is accepted, unless the training rows fill only a small part of it; none without a bound.
+// { low, high, step }: all that is accepted, unless the training rows fill a small part of it; none without bounds.
 export function sliderRange({ kind, minimum, maximum }, deciles) {
   const bounded = minimum !== null && maximum !== null;
   if (!deciles && !bounded) return undefined;

@@ -17,19 +17,22 @@ export function fields(form) {
   return groups.map(([name, features], place) => {
     const problems = features.filter((one) => form.problem(one.name)).length;
     return html`<details class="group" ?open=${place === 0 || problems > 0}>
-      <summary>${name}<span class="quiet">${plural(features.length, "value")}</span>
-        ${problems ? html`<span class="state bad">${plural(problems, "problem")}</span>` : nothing}</summary>
+      <summary>
+        ${name}<span class="quiet">${plural(features.length, "value")}</span>
+        ${problems ? html`<span class="state bad">${plural(problems, "problem")}</span>` : nothing}
+      </summary>
       <div class="fields dense">${features.map((one) => field(form, one))}</div>
     </details>`;
   });
 }
 
-// Features that share the first or the last word of their names, the largest groups first; the rest in a group of its own.
+// Features that share the first or the last word of their names, by the larger group; the rest in one of their own.
 function grouped(features) {
   const words = new Map();
   for (const { name } of features) {
     const parts = name.split("_");
-    if (parts.length > 1) for (const word of new Set([parts[0], parts.at(-1)])) words.set(word, (words.get(word) ?? 0) + 1);
+    if (parts.length > 1)
+      for (const word of new Set([parts[0], parts.at(-1)])) words.set(word, (words.get(word) ?? 0) + 1);
   }
   const groups = new Map();
   const bySize = [...words].filter(([, size]) => size >= SMALLEST_GROUP).sort((a, b) => b[1] - a[1]);
@@ -53,8 +56,7 @@ export function field(form, feature) {
       ${feature.unit ? html`<span class="unit">${feature.unit}</span>` : nothing}
       ${canBeMissing(feature) ? unknownTick(form, feature, unknown) : nothing}
     </div>
-    ${control}
-    ${hint(form, feature, `${id}-hint`)}
+    ${control} ${hint(form, feature, `${id}-hint`)}
     ${problem ? html`<p class="problem" id="${id}-problem">${problem}</p>` : nothing}
   </div>`;
 }
@@ -63,7 +65,9 @@ const canBeMissing = ({ missing }) => missing === "nan" || missing === "fill";
 
 function unknownTick(form, { name, example }, unknown) {
   const ticked = (event) => form.set(name, event.target.checked ? null : (example ?? ""));
-  return html`<label class="tick"><input type="checkbox" .checked=${live(unknown)} @change=${ticked} /> not known</label>`;
+  return html`<label class="tick"
+    ><input type="checkbox" .checked=${live(unknown)} @change=${ticked} /> not known</label
+  >`;
 }
 
 function hint(form, feature, id) {
@@ -104,16 +108,40 @@ function slider(form, feature, id, about, problem) {
   const typed = (event) => form.set(feature.name, event.target.value);
   const slid = (event) => form.set(feature.name, String(Number(Number(event.target.value).toPrecision(6))));
   return html`<div class="number">
-    ${range
-      ? html`<div class="slider">
-          ${deciles ? html`<svg viewBox="0 0 48 10" preserveAspectRatio="none" aria-hidden="true"><path d=${densityPath(deciles, range)} /></svg>` : nothing}
-          <input type="range" aria-label="${named(feature.name)}, slider" min=${range.low} max=${range.high} step=${range.step} .value=${live(String(value))} @input=${slid} />
-        </div>`
-      : nothing}
-    <input type="number" id=${id} step=${feature.kind === "integer" ? 1 : "any"} min=${feature.minimum ?? nothing} max=${feature.maximum ?? nothing}
-      aria-describedby=${about} aria-invalid=${problem ? "true" : nothing} .value=${live(String(value))} @input=${typed} />
+    ${
+      range
+        ? html`<div class="slider">
+            ${deciles ? density(deciles, range) : nothing}
+            <input
+              type="range"
+              aria-label="${named(feature.name)}, slider"
+              min=${range.low}
+              max=${range.high}
+              step=${range.step}
+              .value=${live(String(value))}
+              @input=${slid}
+            />
+          </div>`
+        : nothing
+    }
+    <input
+      type="number"
+      id=${id}
+      step=${feature.kind === "integer" ? 1 : "any"}
+      min=${feature.minimum ?? nothing}
+      max=${feature.maximum ?? nothing}
+      aria-describedby=${about}
+      aria-invalid=${problem ? "true" : nothing}
+      .value=${live(String(value))}
+      @input=${typed}
+    />
   </div>`;
 }
+
+const density = (deciles, range) =>
+  html`<svg viewBox="0 0 48 10" preserveAspectRatio="none" aria-hidden="true">
+    <path d=${densityPath(deciles, range)} />
+  </svg>`;
 
 function choice(form, feature, id, about, problem) {
   const chosen = (event) => form.set(feature.name, event.target.value);
@@ -126,13 +154,26 @@ function text(form, feature, id, about, problem) {
   const value = form.values[feature.name];
   const typed = (event) => form.set(feature.name, event.target.value);
   const shown = typeof value === "string" ? value : json(value);
-  return html`<textarea id=${id} rows=${feature.kind === "text" ? 4 : 6} class=${feature.kind === "text" ? "" : "code"} aria-describedby=${about}
-    aria-invalid=${problem ? "true" : nothing} .value=${live(shown)} @input=${typed}></textarea>`;
+  return html`<textarea
+    id=${id}
+    rows=${feature.kind === "text" ? 4 : 6}
+    class=${feature.kind === "text" ? "" : "code"}
+    aria-describedby=${about}
+    aria-invalid=${problem ? "true" : nothing}
+    .value=${live(shown)}
+    @input=${typed}
+  ></textarea>`;
 }
 
 function drawn(form, feature, id, about) {
   const changed = (event) => form.set(feature.name, event.detail);
-  return html`<drawing-pad data-id=${id} data-about=${about} .feature=${feature} .value=${form.values[feature.name]} @drawn=${changed}></drawing-pad>
+  return html`<drawing-pad
+      data-id=${id}
+      data-about=${about}
+      .feature=${feature}
+      .value=${form.values[feature.name]}
+      @drawn=${changed}
+    ></drawing-pad>
     ${feature.kind === "image" ? imageField(form, feature, `${id}-file`, about) : nothing}`;
 }
 
@@ -144,9 +185,20 @@ export function tensorField(form, { name, datatype, shape, parameters }) {
   const axes = shape.map((size) => (size < 0 ? "any" : number(size))).join(" × ") || "one value";
   return html`<div class="field ${problem ? "wrong" : ""}">
     <div class="name"><label for=${id}>${name}</label><span class="unit">${datatype}, ${axes}</span></div>
-    <textarea id=${id} rows="6" class="code" spellcheck="false" aria-describedby="${id}-hint ${problem ? `${id}-problem` : ""}"
-      aria-invalid=${problem ? "true" : nothing} .value=${live(form.values[name])} @input=${typed}></textarea>
-    <p class="hint" id="${id}-hint">Nested lists of JSON; their shape is sent with them.${parameters?.optional ? " Empty leaves the graph its own value." : ""}</p>
+    <textarea
+      id=${id}
+      rows="6"
+      class="code"
+      spellcheck="false"
+      aria-describedby="${id}-hint ${problem ? `${id}-problem` : ""}"
+      aria-invalid=${problem ? "true" : nothing}
+      .value=${live(form.values[name])}
+      @input=${typed}
+    ></textarea>
+    <p class="hint" id="${id}-hint">
+      Nested lists of JSON; their shape is sent with
+      them.${parameters?.optional ? " Empty leaves the graph its own value." : ""}
+    </p>
     ${problem ? html`<p class="problem" id="${id}-problem">${problem}</p>` : nothing}
   </div>`;
 }

@@ -10,7 +10,14 @@ export function imageField(form, feature, id, about) {
     ${shown ? html`<img src=${shown} alt="The picture that is sent" />` : nothing}
     <div>
       <p>Drop a picture here, or choose one: PNG, JPEG or WebP.</p>
-      <input type="file" id=${id} accept="image/png,image/jpeg,image/webp" aria-describedby=${about} aria-label="${feature.name}: choose a picture" @change=${(event) => take(event.target.files[0])} />
+      <input
+        type="file"
+        id=${id}
+        accept="image/png,image/jpeg,image/webp"
+        aria-describedby=${about}
+        aria-label="${feature.name}: choose a picture"
+        @change=${(event) => take(event.target.files[0])}
+      />
     </div>
   </div>`;
 }
@@ -21,11 +28,19 @@ export function audioField(form, feature, id, about) {
   return html`<div class="drop" @dragover=${over} @dragleave=${leave} @drop=${(event) => dropped(event, take)}>
     <div>
       <p>Drop a sound here, or choose one: WAV, FLAC, OGG or MP3.</p>
-      <input type="file" id=${id} accept="audio/*" aria-describedby=${about} @change=${(event) => take(event.target.files[0])} />
-      ${typeof value?.b64 === "string" ? html`<audio controls src="data:${soundType(value.b64)};base64,${value.b64}"></audio>` : nothing}
+      <input
+        type="file"
+        id=${id}
+        accept="audio/*"
+        aria-describedby=${about}
+        @change=${(event) => take(event.target.files[0])}
+      />
+      ${typeof value?.b64 === "string" ? player(value.b64) : nothing}
     </div>
   </div>`;
 }
+
+const player = (b64) => html`<audio controls src="data:${soundType(b64)};base64,${b64}"></audio>`;
 
 function over(event) {
   event.preventDefault();
@@ -47,7 +62,8 @@ function read(file, done) {
 }
 
 // By the first bytes, in base64.
-const soundType = (b64) => ({ UklGR: "audio/wav", ZkxhQ: "audio/flac", T2dnU: "audio/ogg" })[b64.slice(0, 5)] ?? "audio/mpeg";
+const soundType = (b64) =>
+  ({ UklGR: "audio/wav", ZkxhQ: "audio/flac", T2dnU: "audio/ogg" })[b64.slice(0, 5)] ?? "audio/mpeg";
 
 const painted = new WeakMap();
 
@@ -64,7 +80,8 @@ function paint(value, feature) {
   const channels = size.C ?? 1;
   const { minimum: black, maximum: white } = feature;
   const flat = value.flat(2);
-  const at = (y, x, c) => (feature.layout === "CHW" ? flat[(c * size.H + y) * size.W + x] : flat[(y * size.W + x) * channels + c]);
+  const at = (y, x, c) =>
+    feature.layout === "CHW" ? flat[(c * size.H + y) * size.W + x] : flat[(y * size.W + x) * channels + c];
   const canvas = Object.assign(document.createElement("canvas"), { width: size.W, height: size.H });
   const context = canvas.getContext("2d");
   const pixels = context.createImageData(size.W, size.H);

@@ -20,7 +20,9 @@ export class Form {
   // Values by feature, or texts by tensor. which: "example", or "typical" for the medians of the training data.
   fill(which) {
     this.values = this.manifest
-      ? Object.fromEntries(this.features.map((one) => [one.name, (which === "typical" && this.typical(one)) || one.example]))
+      ? Object.fromEntries(
+          this.features.map((one) => [one.name, (which === "typical" && this.typical(one)) || one.example]),
+        )
       : Object.fromEntries(this.metadata.inputs.map((one) => [one.name, this.exampleText(one.name)]));
     this.changed();
   }
@@ -55,8 +57,11 @@ export class Form {
   // Where to send what. Throws Refused where a text is not JSON.
   request() {
     const { name, version } = this.metadata;
-    if (!this.manifest) return { path: `/v2/models/${name}/versions/${version}/infer`, body: { inputs: this.tensors() } };
-    const wanted = this.manifest.outputs.some((one) => one.kind === "probabilities") ? { parameters: { probabilities: true } } : {};
+    if (!this.manifest)
+      return { path: `/v2/models/${name}/versions/${version}/infer`, body: { inputs: this.tensors() } };
+    const wanted = this.manifest.outputs.some((one) => one.kind === "probabilities")
+      ? { parameters: { probabilities: true } }
+      : {};
     const instance = Object.fromEntries(this.features.map((one) => [one.name, asSent(one, this.values[one.name])]));
     return { path: `/v1/models/${name}/versions/${version}:predict`, body: { instances: [instance], ...wanted } };
   }
@@ -102,7 +107,9 @@ export class Form {
 
   // "instances[0].length: -1, wanted 0 to 50 mm" belongs beside the field `length`.
   problem(name) {
-    const found = this.error?.message.split("; ").find((part) => part.match(/^(?:instances\[\d*\]\.)?([A-Za-z_]\w*)[\w[\]]*: /)?.[1] === name);
+    const found = this.error?.message
+      .split("; ")
+      .find((part) => part.match(/^(?:instances\[\d*\]\.)?([A-Za-z_]\w*)[\w[\]]*: /)?.[1] === name);
     return found?.replace(/^[^:]*: /, "").replace(/^null,/, "empty,");
   }
 }
@@ -149,7 +156,10 @@ export function tryIt(form, page) {
         ${form.manifest ? fields(form) : form.metadata.inputs.map((one) => tensorField(form, one))}
         <div class="together send">
           <button class="primary" aria-busy=${form.busy ? "true" : "false"}>Predict</button>
-          <label class="tick"><input type="checkbox" .checked=${form.keepsAnswering} @change=${keep} /> Keep answering as I change it</label>
+          <label class="tick"
+            ><input type="checkbox" .checked=${form.keepsAnswering} @change=${keep} /> Keep answering as I change
+            it</label
+          >
         </div>
         ${form.error ? refusal(form) : nothing}
       </form>
@@ -159,7 +169,10 @@ export function tryIt(form, page) {
   </section>`;
 }
 
-const refusal = ({ error }) => html`<div class="error" role="alert">
-  <strong>${error.status ? "The service refused this" : "No answer"}</strong>
-  <ul>${error.message.split("; ").map((part) => html`<li>${part}</li>`)}</ul>
-</div>`;
+const refusal = ({ error }) =>
+  html`<div class="error" role="alert">
+    <strong>${error.status ? "The service refused this" : "No answer"}</strong>
+    <ul>
+      ${error.message.split("; ").map((part) => html`<li>${part}</li>`)}
+    </ul>
+  </div>`;

@@ -17,12 +17,21 @@ export function list(page, { models, service }) {
       </div>
       ${models.length >= WORTH_A_FILTER ? filter(page) : nothing}
     </div>
-    ${service.ready ? nothing : html`<p class="held">Not ready for traffic: waiting for ${Object.keys(service.waiting).join(", ")}.</p>`}
+    ${service.ready ? nothing : held(service.waiting)}
     ${models.length ? nothing : html`<p>The repository is empty. A model is a folder: <code>name/1/model.onnx</code>.</p>`}
     ${models.length && !shown.length ? html`<p>No model matches “${page.filter}”.</p>` : nothing}
-    <ul class="models">${repeat(shown, (one) => one.name, (one) => item(page, one))}</ul>
+    <ul class="models">
+      ${repeat(
+        shown,
+        (one) => one.name,
+        (one) => item(page, one),
+      )}
+    </ul>
   `;
 }
+
+const held = (waiting) =>
+  html`<p class="held">Not ready for traffic: waiting for ${Object.keys(waiting).join(", ")}.</p>`;
 
 function summary(models) {
   const serving = models.filter((one) => stateOf(one).word === "Ready").length;
@@ -48,7 +57,9 @@ function item(page, one) {
   return html`<li class="model">
     <div class="what">
       <h2><a href="#/models/${one.name}">${one.title || one.name}</a></h2>
-      <p class="quiet">${one.title ? html`<code>${one.name}</code>` : nothing}${one.task ? html`<span>${one.task}</span>` : nothing}</p>
+      <p class="quiet">
+        ${one.title ? html`<code>${one.name}</code>` : nothing}${one.task ? html`<span>${one.task}</span>` : nothing}
+      </p>
     </div>
     <p class="how">
       <span class="state ${state.mood}">${state.word}</span>
@@ -85,8 +96,17 @@ export function providers(versions) {
 
 function figures(now) {
   return html`<dl class="figures">
-    <div><dt>calls/s</dt><dd>${rate(now.perSecond)}</dd></div>
-    <div><dt>median</dt><dd>${now.p50 === undefined ? "–" : duration(now.p50)}</dd></div>
-    <div><dt>waiting</dt><dd>${now.waiting}</dd></div>
+    <div>
+      <dt>calls/s</dt>
+      <dd>${rate(now.perSecond)}</dd>
+    </div>
+    <div>
+      <dt>median</dt>
+      <dd>${now.p50 === undefined ? "–" : duration(now.p50)}</dd>
+    </div>
+    <div>
+      <dt>waiting</dt>
+      <dd>${now.waiting}</dd>
+    </div>
   </dl>`;
 }

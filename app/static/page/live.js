@@ -55,7 +55,11 @@ export class Watch {
   // The last minute of one model, or what has been seen of it.
   now(name) {
     const last = this.looks.at(-1);
-    return between(this.looks.find((look) => last.at - look.at <= WINDOW_MS), last, name);
+    return between(
+      this.looks.find((look) => last.at - look.at <= WINDOW_MS),
+      last,
+      name,
+    );
   }
 
   // One figure for each pause between two looks, oldest first.
@@ -70,7 +74,10 @@ function between(from, to, name) {
   const seconds = (to.at - from.at) / 1000;
   const requests = after.requests - before.requests;
   const runs = after.runs - before.runs;
-  const counts = after.latency.map(([bound, total], place) => [bound ?? Infinity, total - (before.latency[place]?.[1] ?? 0)]);
+  const counts = after.latency.map(([bound, total], place) => [
+    bound ?? Infinity,
+    total - (before.latency[place]?.[1] ?? 0),
+  ]);
   return {
     at: to.at,
     waiting: after.queue_rows,

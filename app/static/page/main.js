@@ -9,7 +9,16 @@ import { Watch } from "./live.js";
 import { model } from "./model.js";
 
 const watch = new Watch(update, refused);
-const page = { watch, update, refused, filter: "", metadata: new Map(), forms: new Map(), wantsKey: false, keyWasWrong: false };
+const page = {
+  watch,
+  update,
+  refused,
+  filter: "",
+  metadata: new Map(),
+  forms: new Map(),
+  wantsKey: false,
+  keyWasWrong: false,
+};
 let due = false;
 
 // Draws what has changed, once, however often it is asked to before the next turn.
@@ -45,8 +54,7 @@ function view() {
   document.title = `${name ? `${found?.title || name} · ` : ""}Headrace`;
   return html`
     <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
-    ${header(overview)}
-    ${watch.failures ? unreachable() : nothing}
+    ${header(overview)} ${watch.failures ? unreachable() : nothing}
     <main id="main" tabindex="-1">${page.wantsKey ? keyForm() : content(overview, name, version, found)}</main>
     ${footer(overview)}
   `;
@@ -112,7 +120,9 @@ function keyForm() {
       <input id="key" type="password" autocomplete="off" required autofocus aria-describedby="key-error" />
       <button class="primary">Continue</button>
     </div>
-    <p id="key-error" class="error" role="alert">${page.keyWasWrong ? "The service did not accept that key." : nothing}</p>
+    <p id="key-error" class="error" role="alert">
+      ${page.keyWasWrong ? "The service did not accept that key." : nothing}
+    </p>
   </form>`;
 }
 
@@ -135,9 +145,13 @@ function forgetKey() {
 function footer(overview) {
   return html`<footer>
     <span>Headrace ${overview?.service.version}</span>
-    ${page.wantsKey ? nothing : storedKey()
-      ? html`<button type="button" class="link" @click=${forgetKey}>Forget the key</button>`
-      : html`<a href="/openapi.json">OpenAPI document</a><a href="/metrics">Metrics</a>`}
+    ${
+      page.wantsKey
+        ? nothing
+        : storedKey()
+          ? html`<button type="button" class="link" @click=${forgetKey}>Forget the key</button>`
+          : html`<a href="/openapi.json">OpenAPI document</a><a href="/metrics">Metrics</a>`
+    }
   </footer>`;
 }
 

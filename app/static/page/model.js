@@ -10,7 +10,10 @@ import { tryIt } from "./form.js";
 import { sentence } from "./words.js";
 
 export function model(page, found, number, metadataOf) {
-  const shown = number === undefined ? found.versions.find((one) => one.default) : found.versions.find((one) => one.version === number);
+  const shown =
+    number === undefined
+      ? found.versions.find((one) => one.default)
+      : found.versions.find((one) => one.version === number);
   if (number !== undefined && !shown) return noVersion(found, number);
   const { metadata, form } = shown?.state === "READY" ? metadataOf(found.name, shown.version) : {};
   // The title stays the same element while the rest comes, so that a screen reader's place is kept.
@@ -25,10 +28,16 @@ function body(page, found, shown, metadata, form) {
   const card = metadata.manifest;
   return html`
     ${shown.reason ? html`<p class="notice">It serves what was loaded before; the last load failed: ${shown.reason}</p>` : nothing}
-    ${card ? purpose(card) : bare(metadata)}
-    ${tryIt(form, page)}
+    ${card ? purpose(card) : bare(metadata)} ${tryIt(form, page)}
     ${card ? html`${quality(card)}${training(card.training)}${data(card)}` : nothing}
-    ${card?.card ? html`<section class="more"><h2>More from its training</h2>${markdown(card.card)}</section>` : nothing}
+    ${
+      card?.card
+        ? html`<section class="more">
+            <h2>More from its training</h2>
+            ${markdown(card.card)}
+          </section>`
+        : nothing
+    }
     ${serving(page.watch, shown, metadata)}
   `;
 }
@@ -44,7 +53,9 @@ function noVersion(found, number) {
 function title(found, shown, card) {
   const state = shown ? stateOf({ versions: [shown] }) : stateOf(found);
   return html`
-    <nav class="trail" aria-label="Breadcrumb"><a href="#/">Models</a> / <span aria-current="page">${found.name}</span></nav>
+    <nav class="trail" aria-label="Breadcrumb">
+      <a href="#/">Models</a> / <span aria-current="page">${found.name}</span>
+    </nav>
     <div class="title">
       <h1 tabindex="-1">${card?.title || found.title || found.name}</h1>
       <span class="state ${state.mood}">${state.word}</span>
@@ -58,16 +69,21 @@ function versions(found, shown) {
   return html`<nav class="versions" aria-label="Versions">
     <span class="quiet">Version</span>
     ${found.versions.map(
-      (one) => html`<a class="chip" href="#/models/${found.name}/versions/${one.version}" aria-current=${one === shown ? "page" : nothing}
-        >${[one.version, ...one.labels].join(" · ")}${one.default && found.versions.length > 1 ? " · answers by default" : ""}</a
-      >`,
+      (one) =>
+        html`<a
+          class="chip"
+          href="#/models/${found.name}/versions/${one.version}"
+          aria-current=${one === shown ? "page" : nothing}
+          >${[one.version, ...one.labels].join(" · ")}${one.default && found.versions.length > 1 ? " · answers by default" : ""}</a
+        >`,
     )}
     ${shown ? providers([shown]) : nothing}
   </nav>`;
 }
 
 function notReady(page, name, loading, reason) {
-  if (loading) return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
+  if (loading)
+    return html`<p class="notice" role="status">It is being loaded. This page shows it as soon as it is ready.</p>`;
   return html`<div class="notice bad">
     <h2>It could not be loaded</h2>
     <p class="reason">${reason}</p>
@@ -86,14 +102,21 @@ function loadAgain(page, name) {
 
 function purpose(card) {
   return html`<div class="purpose">
-    <section><h2>What it is for</h2><p>${sentence(card.intended_use)}</p></section>
-    <section><h2>Its limits</h2><p>${sentence(card.limits)}</p></section>
+    <section>
+      <h2>What it is for</h2>
+      <p>${sentence(card.intended_use)}</p>
+    </section>
+    <section>
+      <h2>Its limits</h2>
+      <p>${sentence(card.limits)}</p>
+    </section>
   </div>`;
 }
 
 function bare(metadata) {
   return html`<p class="lead apart">
     A graph without a manifest: nobody has written down what it is for. It takes
-    ${metadata.inputs.map((one) => one.name).join(", ") || "nothing"} and gives ${metadata.outputs.map((one) => one.name).join(", ")}.
+    ${metadata.inputs.map((one) => one.name).join(", ") || "nothing"} and gives
+    ${metadata.outputs.map((one) => one.name).join(", ")}.
   </p>`;
 }

@@ -23,10 +23,15 @@ export function serving(watch, shown, metadata) {
   </section>`;
 }
 
-const tile = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+const tile = (name, value) =>
+  html`<div>
+    <dt>${name}</dt>
+    <dd>${value}</dd>
+  </div>`;
 
 function setUp(shown, metadata) {
-  const rows = metadata.max_rows === null ? "every request by itself" : `at most ${plural(metadata.max_rows, "row")} a run`;
+  const rows =
+    metadata.max_rows === null ? "every request by itself" : `at most ${plural(metadata.max_rows, "row")} a run`;
   return html`<details>
     <summary>How it is set up</summary>
     <dl class="pairs wide">
@@ -42,6 +47,11 @@ function setUp(shown, metadata) {
   </details>`;
 }
 
-const pair = (name, value) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
+const pair = (name, value) =>
+  html`<div>
+    <dt>${name}</dt>
+    <dd>${value}</dd>
+  </div>`;
 
-const tensor = ({ datatype, shape }) => `${datatype}, ${shape.map((size) => (size < 0 ? "any" : size)).join(" × ") || "one value"}`;
+const tensor = ({ datatype, shape }) =>
+  `${datatype}, ${shape.map((size) => (size < 0 ? "any" : size)).join(" × ") || "one value"}`;

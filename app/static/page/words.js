@@ -8,7 +8,9 @@ export const count = (value) => GROUPED.format(value);
 export function number(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(1).replace("e+", "e").replace(".0e", "e") : FIVE_DIGITS.format(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e9)
+    ? value.toExponential(1).replace("e+", "e").replace(".0e", "e")
+    : FIVE_DIGITS.format(value);
 }
 
 export function percent(share) {
@@ -35,7 +37,11 @@ const ACRONYMS = { auc: "AUC", f1: "F1", hdl: "HDL", ldl: "LDL", mae: "MAE", mse
 // "mean_radius" -> "Mean radius", "auc" -> "AUC"
 export const named = (name) => capital(inWords(name));
 
-export const inWords = (name) => name.split("_").map((word) => ACRONYMS[word] ?? word).join(" ");
+export const inWords = (name) =>
+  name
+    .split("_")
+    .map((word) => ACRONYMS[word] ?? word)
+    .join(" ");
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
@@ -46,4 +52,7 @@ export const provider = (name) => name.replace(/ExecutionProvider$/, "");
 
 // Small multi-line lists of numbers stay on one line each.
 export const json = (value) =>
-  JSON.stringify(value, null, 2).replace(/\[\s+([^[\]{}]*?)\s+\]/g, (_, inner) => `[${inner.replace(/\s*\n\s*/g, " ")}]`);
+  JSON.stringify(value, null, 2).replace(
+    /\[\s+([^[\]{}]*?)\s+\]/g,
+    (_, inner) => `[${inner.replace(/\s*\n\s*/g, " ")}]`,
+  );
