@@ -49,7 +49,7 @@ function shares(label, probabilities) {
       ${ordered.map(
         ([name, share]) =>
           html`<li class=${name === label ? "best" : ""}>
-            <span class="label">${name}</span>
+            <span>${name}</span>
             ${bar(share)}
             <span class="value">${percent(share)}</span>
           </li>`,

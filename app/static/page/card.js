@@ -85,7 +85,7 @@ const pairs = (record) =>
 export function data({ data, preprocessing_outside_graph }) {
   return html`<section>
     <h2>What it learnt from</h2>
-    <dl class="pairs wide">
+    <dl class="pairs">
       <div>
         <dt>Data</dt>
         <dd>${data.name}</dd>
@@ -119,7 +119,7 @@ export function data({ data, preprocessing_outside_graph }) {
       }
       <div>
         <dt>SHA-256</dt>
-        <dd><code class="hash">${data.sha256}</code></dd>
+        <dd><code>${data.sha256}</code></dd>
       </div>
     </dl>
   </section>`;

@@ -149,12 +149,12 @@ export function tryIt(form, page) {
     <h2 id="try">Try it</h2>
     <div class="columns">
       <form novalidate @submit=${submitted}>
-        <div class="together fills">
+        <div class="together">
           <button type="button" @click=${() => form.fill("example")}>Use the example</button>
           ${form.hasTypical ? html`<button type="button" @click=${() => form.fill("typical")}>Typical values</button>` : nothing}
         </div>
         ${form.manifest ? fields(form) : form.metadata.inputs.map((one) => tensorField(form, one))}
-        <div class="together send">
+        <div class="together">
           <button class="primary" aria-busy=${form.busy ? "true" : "false"}>Predict</button>
           <label class="tick"
             ><input type="checkbox" .checked=${form.keepsAnswering} @change=${keep} /> Keep answering as I change

@@ -34,7 +34,7 @@ function setUp(shown, metadata) {
     metadata.max_rows === null ? "every request by itself" : `at most ${plural(metadata.max_rows, "row")} a run`;
   return html`<details>
     <summary>How it is set up</summary>
-    <dl class="pairs wide">
+    <dl class="pairs">
       ${pair("Version", [metadata.version, ...metadata.labels].join(" · "))}
       ${pair("Batching", `${metadata.batched ? "Requests share runs" : "Requests do not share runs"}, ${rows}: ${metadata.because}`)}
       ${pair("Runs at one time", `${metadata.instances}, of ${plural(metadata.threads, "thread")} each`)}
