@@ -108,6 +108,15 @@ async def redoc() -> Response:
     return _page("redoc.html")
 
 
+class Assets(StaticFiles):
+    """Files that a browser asks for anew on every visit, so that a new release is not mixed with what it has kept."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers.update({"cache-control": "no-cache", "x-content-type-options": "nosniff"})
+        return answer
+
+
 def _page(name: str) -> Response:
     return FileResponse(STATIC / name, headers={"content-security-policy": POLICY, "x-content-type-options": "nosniff"})
 
@@ -116,4 +125,4 @@ def mount(app: FastAPI, policy: Policy) -> None:
     """Adds the pages, their assets and the document to the app."""
     app.state.documents = Documents(app, policy)
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Assets(directory=STATIC), name="static")

@@ -59,6 +59,10 @@ class Entry:
     reason: str = ""
     labels: Mapping[str, int] = field(default_factory=dict)
 
+    def labels_of(self, number: int) -> list[str]:
+        """The labels that stand for a version."""
+        return [label for label, labelled in self.labels.items() if labelled == number]
+
     @property
     def serving(self) -> list[Version]:
         return [version for version in self.versions.values() if version.model is not None]

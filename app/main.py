@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import __version__, docs
+from app import __version__, docs, page
 from app.errors import ServingError
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
@@ -77,6 +77,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)
+    page.mount(app)
     docs.mount(app, Policy(guarded=bool(settings.api_key.get_secret_value()), nonfinite=settings.nonfinite))
     return Edge(
         app,

@@ -84,6 +84,27 @@ class Evaluation(Record):
     verdict: str
 
 
+class Curves(Record):
+    """How training went, epoch by epoch; a long run is thinned, and the epoch that was kept always among them.
+
+    measure: the metric that `score` is, on the validation split.
+    epochs:  their numbers, counted from 1.
+    """
+
+    measure: str
+    epochs: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    score: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _are_of_one_length(self) -> Self:
+        lengths = {len(self.epochs), len(self.train_loss), len(self.validation_loss), len(self.score)}
+        if len(lengths) > 1:
+            raise ValueError(f"curves of {sorted(lengths)} points, wanted one of each for every epoch")
+        return self
+
+
 class Training(Record):
     """What is needed to run the training again."""
 
@@ -93,6 +114,7 @@ class Training(Record):
     best_epoch: int
     settings: dict[str, str | int | float | bool | None]
     versions: dict[str, str]
+    curves: Curves | None = None
 
 
 class Summary(Record):

@@ -143,6 +143,10 @@ class Repository:
         self._metrics.model_ready.labels(version.name, version.number).set(version.state is State.READY)
         self.generation += 1
 
+    def entries(self) -> list[Entry]:
+        """Every model folder, by name, those that cannot serve too."""
+        return list(self._entries.values())
+
     def versions(self) -> list[Version]:
         """Every version known, by name and number."""
         return [version for entry in self._entries.values() for version in entry.versions.values()]
@@ -192,6 +196,10 @@ class Repository:
             why = version.reason or "it is loading"
             raise ModelNotReady(f"model {name} version {number} is not ready: {why}", version.state is State.LOADING)
         return version.model
+
+    def labels_of(self, name: str, number: int) -> list[str]:
+        """The labels of config.yaml that stand for a version. Raises ModelNotFound for an unknown name."""
+        return self._entry(name).labels_of(number)
 
     def labelled(self, name: str, label: str) -> int:
         """The version that a label of config.yaml stands for. Raises ModelNotFound."""

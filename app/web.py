@@ -68,8 +68,9 @@ STATUS: dict[type[ServingError], int] = {
     DeadlineExceeded: 504,
 }
 
-OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)")
-"""Answered without a key: probes have none."""
+OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)|/|/docs|/redoc|/static/.+")
+"""Answered without a key: probes have none, and pages must load before anyone can enter one. The pages and their assets
+are the same for every service; they hold no data and ask for all of it with the key."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
@@ -114,7 +115,7 @@ class Call:
 class Edge:
     """The outermost layer: everything that comes in passes here once, and so does everything that goes out.
 
-    api_key: wanted of every request but health probes; empty lets everyone in.
+    api_key: wanted of every request but those for OPEN_PATHS; empty lets everyone in.
     """
 
     def __init__(
@@ -325,9 +326,14 @@ def version_number(models: Repository, name: str, version: str) -> int:
     return int(version) if re.fullmatch(r"[1-9][0-9]{0,17}", version) else models.labelled(name, version)
 
 
-def json_response(content: object, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON body; numpy arrays are written as they stand."""
-    return Response(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, media_type="application/json")
+    return Response(dumped(content), status, headers, media_type="application/json")
+
+
+def dumped(content: object) -> bytes:
+    """content as JSON, numpy arrays as they stand."""
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def error_response(error: ServingError, facts: Mapping[str, object] | None = None) -> Response:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 from uuid import uuid4
 
 import numpy as np
@@ -118,15 +118,16 @@ def _values(rows: Rows, tensor: str, at: int, column: Column) -> Array:
 def _summary(values: Array) -> dict[str, Any]:
     known = values[~np.isnan(values)].astype(float)
     return {
-        "mean": _six_digits(known.mean()),
-        "standard_deviation": _six_digits(known.std()),
-        "deciles": [_six_digits(decile) for decile in np.quantile(known, np.linspace(0, 1, 11))],
+        "mean": six_digits(known.mean()),
+        "standard_deviation": six_digits(known.std()),
+        "deciles": [six_digits(decile) for decile in np.quantile(known, np.linspace(0, 1, 11))],
         "missing": 1 - len(known) / values.size,
     }
 
 
-def _six_digits(value: np.floating) -> float:
-    return float(f"{value:.6g}")
+def six_digits(value: SupportsFloat) -> float:
+    """For figures that are read, not computed with."""
+    return float(f"{float(value):.6g}")
 
 
 def _versions(model: Path) -> list[int]:

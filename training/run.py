@@ -13,6 +13,7 @@ import torch
 from app.manifest import Evaluation, Parity
 from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
+from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
 from training.evaluate import check, evaluate, predict
@@ -124,6 +125,7 @@ def _publish(run: Run, evaluation: Evaluation, parity: Parity, card: str, models
         "best_epoch": trained.history.best_epoch,
         "settings": recipe.settings(),
         "versions": reproducible.versions(),
+        "curves": curves(trained.history, recipe.measures[0].name),
     }
     golden = _some(trained.dataset.test)
     manifest = describe(

@@ -72,9 +72,9 @@ class Model:
         self.share = opened.share
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
-        limits = _limits(config, self.signature.batched, self.share.instances)
+        self.limits = _limits(config, self.signature.batched, self.share.instances)
         self._metrics = ModelMetrics(metrics, name, version)
-        self._scheduler = Scheduler(opened.session.run, limits, self._metrics, name)
+        self._scheduler = Scheduler(opened.session.run, self.limits, self._metrics, name)
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.

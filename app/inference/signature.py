@@ -62,6 +62,12 @@ class Signature:
     batched: bool
     optional: tuple[TensorSpec, ...] = ()
 
+    @property
+    def speaks_rows(self) -> bool:
+        """Whether the first axis of every tensor can be the rows', as a protocol of instances needs it."""
+        specs = (*self.inputs, *self.outputs)
+        return bool(self.inputs) and all(spec.shape and spec.shape[0] in (-1, 1) for spec in specs)
+
     def check(self, tensors: Tensors) -> int:
         """The number of rows of a request that fits this signature; 1 where the model is not batched.
 

@@ -69,7 +69,7 @@ def _section(versions: Sequence[Model], components: Components, ids: Names, poli
 
 
 def _calls(model: Model, components: Components, policy: Policy) -> list[Call]:
-    by_rows = [v1.predict(model, components, policy.nonfinite)] if v1.speaks_rows(model.signature) else []
+    by_rows = [v1.predict(model, components, policy.nonfinite)] if model.signature.speaks_rows else []
     return [*by_rows, v2.infer(model, components, policy.nonfinite)]
 
 

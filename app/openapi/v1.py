@@ -25,12 +25,6 @@ SHARED = {"ImageFile": _file("A PNG, JPEG or WebP image"), "SoundFile": _file("A
 """Schemas that all models use."""
 
 
-def speaks_rows(signature: Signature) -> bool:
-    """V1 puts one instance in each row, so every tensor needs a first axis that can be a row's."""
-    specs = (*signature.inputs, *signature.outputs)
-    return bool(signature.inputs) and all(spec.shape and spec.shape[0] in (-1, 1) for spec in specs)
-
-
 def predict(model: Model, components: Components, nonfinite: NonFinite) -> Call:
     """The predict call of a model whose signature speaks rows. nonfinite: how NaN and infinity are written."""
     manifest, signature = model.manifest, model.signature

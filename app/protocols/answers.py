@@ -87,6 +87,7 @@ class TensorMetadata(Answer):
     name: str
     datatype: str = Field(description="BOOL, UINT8 to UINT64, INT8 to INT64, FP16, FP32, FP64 or BYTES.")
     shape: list[int] = Field(description="-1 is a free axis.")
+    parameters: dict[str, bool] = Field({}, description="`optional`: the graph has a default for it.")
 
 
 class ModelMetadata(Answer):
@@ -97,6 +98,27 @@ class ModelMetadata(Answer):
     platform: Literal["onnx_onnxv1"]
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class ModelDescription(Answer):
+    """What a model version is and how it is called and served."""
+
+    name: str
+    version: int
+    labels: list[str] = Field(description="That stand for this version.")
+    batched: bool
+    because: str = Field(description="Why rows share runs, or why not.")
+    max_rows: int | None = Field(description="Of one run; null where each request is a run.")
+    deadline_ms: float
+    providers: list[str] = Field(description="Execution providers in use.")
+    missing_providers: list[str] = Field(description="Asked for in config.yaml and not in use.")
+    instances: int
+    threads: int
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+    manifest: dict[str, Any] | None = Field(description="What training wrote of it, without the golden rows.")
+    example: dict[str, Any] | None = Field(description="A V1 body that gives a real prediction.")
+    example_v2: dict[str, Any] | None = Field(description="The same for the Open Inference Protocol.")
 
 
 class ModelReadiness(Answer):

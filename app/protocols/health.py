@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.metrics import Metrics
@@ -11,14 +11,6 @@ from app.protocols.answers import Liveness, Readiness, Unreadiness
 from app.web import json_response, repository
 
 router = APIRouter(tags=["health"])
-
-
-@router.get("/", include_in_schema=False)
-async def root(request: Request) -> Response:
-    """The docs for a browser, a sign of life for a client."""
-    if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/docs")
-    return json_response({"status": "alive"})
 
 
 @router.get("/health/live", summary="Does the process answer?")

@@ -7,13 +7,14 @@ from fastapi.responses import Response
 
 from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
-from app.protocols import v1_codec, v1_predictions
-from app.protocols.answers import ModelNames, ModelStatus, ModelUnready
+from app.protocols import v1_codec, v1_metadata, v1_predictions
+from app.protocols.answers import ModelDescription, ModelNames, ModelStatus, ModelUnready
 from app.protocols.elements import NonFinite
 from app.protocols.media import MediaLimits
 from app.web import (
     body_response,
     decoded,
+    dumped,
     encoded,
     find_model,
     json_response,
@@ -71,6 +72,27 @@ def _states(request: Request, name: str, version: str | None) -> list[dict[str, 
         for one in models.versions()
         if one.name == name and number in (None, one.number)
     ]
+
+
+@router.get(
+    "/models/{name}/metadata", summary="What is a model, and how is it called?", response_model=ModelDescription
+)
+@router.get(
+    "/models/{name}/versions/{version}/metadata",
+    summary="What is a model version, and how is it called?",
+    response_model=ModelDescription,
+)
+@router.get(
+    "/models/{name}/labels/{version}/metadata",
+    summary="What is a labelled version, and how is it called?",
+    response_model=ModelDescription,
+)
+async def metadata(request: Request, name: str, version: str | None = None) -> Response:
+    """How the version serves, its tensors, its manifest (null where it has none) and a body for each protocol that
+    gives a real prediction (null where none is known)."""
+    model = find_model(request, "v1", name, version)
+    body = v1_metadata.metadata(model, repository(request).labels_of(name, model.version))
+    return await body_response(request, dumped(body), {}, "application/json")
 
 
 @router.post("/models/{name}:predict", include_in_schema=False)

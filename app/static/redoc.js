@@ -1,5 +1,7 @@
+import { openapi } from "./document.js";
+
 Redoc.init(
-  "/openapi.json",
+  await openapi(),
   { hideDownloadButton: false, schemasExpansionLevel: 2, jsonSamplesExpandLevel: 4 },
   document.getElementById("redoc"),
 );

@@ -1,3 +1,7 @@
+import { openapi } from "./document.js";
+import { keyHeaders } from "./page/key.js";
+
+await openapi();
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
@@ -6,4 +10,5 @@ SwaggerUIBundle({
   docExpansion: "list",
   defaultModelExpandDepth: 5,
   defaultModelsExpandDepth: -1,
+  requestInterceptor: (request) => Object.assign(request, { headers: { ...request.headers, ...keyHeaders() } }),
 });

@@ -49,8 +49,11 @@ def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) 
     with serving_process(models, tmp_path / "log") as (client, _):
         assert set(client.get("/v1/models").json()["models"]) == {p.name for p in models.iterdir() if p.is_dir()}
         paths = client.get("/openapi.json").json()["paths"]
-        posts = {path: operations["post"] for path, operations in paths.items() if "post" in operations}
-        for path, operation in posts.items():
-            body = operation["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
+        calls = {
+            path: operations["post"]["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
+            for path, operations in paths.items()
+            if path.endswith((":predict", "/infer"))
+        }
+        for path, body in calls.items():
             assert client.post(path, json=body).status_code == 200, path
-        assert len(posts) == 4 * sum(1 for _ in models.iterdir())
+        assert len(calls) == 4 * sum(1 for _ in models.iterdir())

@@ -215,7 +215,7 @@ def test_the_document_changes_when_a_model_comes_and_only_then(tmp_path: Path) -
 def test_a_page_loads_nothing_from_elsewhere(client: httpx.Client, page: str) -> None:
     answer = client.get(page)
     assert "default-src 'none'; script-src 'self';" in answer.headers["content-security-policy"]
-    assets = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assets = re.findall(r'<(?:link|script) [^>]*(?:src|href)="([^"]+)"', answer.text)
     assert len(assets) >= 3
     for asset in assets:
         assert asset.startswith("/static/")

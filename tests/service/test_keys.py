@@ -34,12 +34,24 @@ def test_a_key_is_never_logged_and_a_caller_who_hangs_up_within_a_body_is_no_fau
         {"x-api-key": "wrong", "authorization": "Bearer sesame"},
     ],
 )
-def test_a_key_opens_everything_and_probes_need_none(tmp_path: Path, header: dict[str, str]) -> None:
+def test_a_key_opens_everything_and_probes_and_pages_need_none(tmp_path: Path, header: dict[str, str]) -> None:
     graphs.add_to_repository(tmp_path, "double", graphs.double())
     with serving(tmp_path, api_key="sesame") as client:
         for path in ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
             assert client.get(path).status_code == 200
-        for path in ("/", "/metrics", "/docs", "/openapi.json", "/v1/models", "/v2/models/double", "/nowhere"):
+        for path in ("/", "/docs", "/redoc", "/static/page/main.js"):
+            assert client.get(path).status_code == 200, "a page opens, and asks for the key"
+        for path in (
+            "/metrics",
+            "/openapi.json",
+            "/page/overview",
+            "/v1/models",
+            "/v1/models/double/metadata",
+            "/v2/models/double",
+            "/static/",
+            "/static/../metrics",
+            "/nowhere",
+        ):
             for wrong in (
                 {},
                 {"x-api-key": "sesam"},
