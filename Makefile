@@ -47,7 +47,7 @@ train: develop
 	$(BIN)/python -m training fit $(RECIPE)
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: develop
 	$(BIN)/python -m benchmarks.callers

@@ -92,7 +92,7 @@ def test_broken_models_are_told_with_their_reason_and_the_others_serve(tmp_path:
 
 
 def test_a_model_that_is_loading_says_when_to_come_back(tmp_path: Path) -> None:
-    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=2000))
+    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=800))
     with serving(tmp_path, until="/health/live") as client:
         assert client.get("/health/ready").json() == {"ready": False, "error": "not ready: slow: it is loading"}
         refused = client.post("/v2/models/slow/infer", json={"inputs": [X]})
