@@ -18,9 +18,10 @@ from app.openapi import Policy
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
 from app.protocols.media import MediaLimits
+from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
-from app.web import Edge, install_error_answers
+from app.web import Edge
 
 MEMORY_INTERVAL_S = 5
 

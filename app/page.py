@@ -15,9 +15,10 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, Response
 
 from app import __version__
+from app.bodies import body_response, dumped, json_response
 from app.layout import Entry, Version
 from app.metrics import Metrics
-from app.web import body_response, dumped, json_response, repository
+from app.web import repository
 
 HTML = Path(__file__).parent / "static" / "page" / "index.html"
 

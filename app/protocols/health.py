@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.bodies import json_response
 from app.metrics import Metrics
 from app.protocols.answers import Liveness, Readiness, Unreadiness
-from app.web import json_response, repository
+from app.web import repository
 
 router = APIRouter(tags=["health"])
 

@@ -5,25 +5,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.bodies import body_response, decoded, dumped, encoded, json_response, read_body, unless_gone
 from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec, v1_metadata, v1_predictions
 from app.protocols.answers import ModelDescription, ModelNames, ModelStatus, ModelUnready
 from app.protocols.elements import NonFinite
 from app.protocols.media import MediaLimits
-from app.web import (
-    body_response,
-    decoded,
-    dumped,
-    encoded,
-    find_model,
-    json_response,
-    read_body,
-    refused,
-    repository,
-    unless_gone,
-    version_number,
-)
+from app.refusals import refused
+from app.web import find_model, repository, version_number
 
 router = APIRouter(prefix="/v1", tags=["V1"])
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app import __version__
+from app.bodies import body_response, decoded, encoded, json_response, read_aligned_body, unless_gone
 from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
@@ -20,16 +21,7 @@ from app.protocols.answers import (
 )
 from app.protocols.elements import NonFinite
 from app.protocols.health import readiness
-from app.web import (
-    body_response,
-    decoded,
-    encoded,
-    find_model,
-    json_response,
-    read_aligned_body,
-    repository,
-    unless_gone,
-)
+from app.web import find_model, repository
 
 EXTENSIONS = [
     "binary_tensor_data",

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 
+from app.bodies import read_body
 from app.errors import Forbidden, InvalidInput, Unsupported
 from app.inference.model import Model
 from app.inference.signature import TensorSpec
@@ -22,7 +23,7 @@ from app.metrics import Metrics, Statistics
 from app.orders import Order, Orders
 from app.protocols.answers import AllStatistics, Configuration, IndexEntry
 from app.protocols.elements import kind_of, parse
-from app.web import find_model, read_body, repository
+from app.web import find_model, repository
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
 

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
+from app.bodies import read_aligned_body
 from app.inference.signature import Signature, TensorSpec
 from app.protocols import v2_codec
-from app.web import read_aligned_body
 
 SIZE = 32 * 2**20
 PART = 64 * 1024

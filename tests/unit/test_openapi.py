@@ -2,7 +2,7 @@
 
 from app.openapi.errors import ERRORS, table
 from app.openapi.names import Names, enum, pascal, snake
-from app.web import STATUS
+from app.refusals import STATUS
 
 UNSEEN = 499
 """The caller has hung up."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
-from app.web import STATUS
+from app.refusals import STATUS
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,11 +27,12 @@ MAY_IMPORT = {
         "app.metrics",
         "app.page",
         "app.protocols",
+        "app.refusals",
         "app.repository",
         "app.settings",
         "app.web",
     },
-    "app.page": {"app", "app.layout", "app.metrics", "app.repository", "app.web"},
+    "app.page": {"app", "app.bodies", "app.layout", "app.metrics", "app.repository", "app.web"},
     "app.docs": {"app.compression", "app.inference", "app.openapi"},
     "app.openapi": {
         "app.openapi",
@@ -45,6 +46,8 @@ MAY_IMPORT = {
     "app.protocols": {
         "app",
         "app.web",
+        "app.bodies",
+        "app.refusals",
         "app.orders",
         "app.layout",
         "app.repository",
@@ -55,7 +58,9 @@ MAY_IMPORT = {
         "app.errors",
         "app.protocols",
     },
-    "app.web": {"app.compression", "app.repository", "app.inference", "app.metrics", "app.errors"},
+    "app.web": {"app.bodies", "app.refusals", "app.repository", "app.inference", "app.metrics", "app.errors"},
+    "app.bodies": {"app.compression", "app.inference", "app.errors"},
+    "app.refusals": {"app.errors"},
     "app.compression": {"app.errors"},
     "app.repository": {"app.layout", "app.inference", "app.manifest", "app.metrics", "app.errors"},
     "app.layout": {"app.inference", "app.manifest", "app.errors"},
