@@ -111,7 +111,7 @@ def rows_per_run(port: int) -> tuple[float, float]:
     """Rows and runs so far."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
-    values = {line.split("{")[0]: float(line.split()[-1]) for line in lines if f'{{model="{MODEL}"}}' in line}
+    values = {line.split("{")[0]: float(line.split()[-1]) for line in lines if f'{{model="{MODEL}",version=' in line}
     return values["headrace_batch_rows_sum"], values["headrace_batch_rows_count"]
 
 
