@@ -242,6 +242,9 @@ class Supervisor:
         end = time.monotonic() + self._settings.stop_timeout_s + 5
         while time.monotonic() < end and self._signals < 2 and any(process.is_alive() for process in processes):
             self._listen()
+            for worker in self._workers:
+                if not worker.process.is_alive():
+                    self._forget(worker)  # it carries out no order any more, and others wait for its word
         for process in processes:
             if process.is_alive():
                 process.kill()

@@ -140,6 +140,25 @@ def test_a_load_answers_once_every_worker_serves_the_new_version_and_a_replaced_
         assert answers("other") == {"model other is not ready: unloaded"}
 
 
+def test_a_load_under_way_is_answered_when_the_service_stops(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    graphs.add_to_repository(models, "m", graphs.times(2))
+    flags = ("--workers", "2", "--repository-control")
+    with (
+        serving_process(models, tmp_path / "log", *flags) as (client, process),
+        ThreadPoolExecutor(1) as caller,
+    ):
+        graphs.add_to_repository(models, "slow", graphs.slow(turns=400))
+        load = caller.submit(httpx.post, f"{client.base_url}/v2/repository/models/slow/load", timeout=60)
+        loading = lambda: any(  # noqa: E731
+            (one["name"], one["state"]) == ("slow", "LOADING") for one in client.post("/v2/repository/index").json()
+        )
+        wait_until(loading, "the load never began")
+        process.send_signal(signal.SIGTERM)
+        assert load.result().status_code == 200
+        assert process.wait(timeout=20) == 0
+
+
 def test_workers_stop_when_their_supervisor_was_killed(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (_, process):
