@@ -1,7 +1,7 @@
 """What can go wrong, in the caller's words.
 
 Every error a request can meet is a `ServingError`, raised where the fact is known and carrying facts, never a
-status code: `web.py` holds the one table that turns these into HTTP.
+status code: `refusals.py` holds the one table that turns these into HTTP.
 """
 
 

@@ -1,6 +1,6 @@
 """Errors in the document: the one shape, and for each status when it comes and what a caller can do about it.
 
-`STATUS` in web.py is the table that decides; a test holds this one to it.
+`STATUS` in refusals.py is the table that decides; a test holds this one to it.
 """
 
 from dataclasses import dataclass

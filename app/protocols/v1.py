@@ -89,7 +89,7 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
 @router.post("/models/{name}/versions/{version}:predict", include_in_schema=False)
 @router.post("/models/{name}/labels/{version}:predict", include_in_schema=False)
 async def predict(request: Request, name: str, version: str | None = None) -> Response:
-    """Predictions; openapi.py documents it once for each model."""
+    """Predictions; the document has it once for each model."""
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
     state = request.app.state

@@ -91,7 +91,7 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 @router.post("/models/{name}/infer", include_in_schema=False)
 @router.post("/models/{name}/versions/{version}/infer", include_in_schema=False)
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
-    """A prediction; openapi.py documents it once for each model."""
+    """A prediction; the document has it once for each model."""
     model = find_model(request, "v2", name, version)
     json_length = _json_length(request)
     body = await read_aligned_body(request, json_length or 0)
