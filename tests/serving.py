@@ -14,9 +14,8 @@ import httpx
 import uvicorn
 
 from app.main import create_app
-from app.parser import HttpProtocol
 from app.settings import Settings
-from app.workers import listen
+from app.workers import configured, listen
 
 PATIENCE_S = 60
 
@@ -25,7 +24,7 @@ PATIENCE_S = 60
 def serving(models: Path, *, until: str = "/health/ready", **settings: object) -> Iterator[httpx.Client]:
     """A client of the service over `models`, in a thread, once `until` answers 200."""
     app = create_app(Settings(models=models, **settings))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, http=HttpProtocol, log_config=None, lifespan="on"))
+    server = uvicorn.Server(configured(app, PATIENCE_S))
     bound = listen("127.0.0.1", 0, shared=False)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()

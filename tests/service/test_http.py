@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from app.workers import configured
 from tests import graphs
 from tests.serving import serving
 
@@ -111,3 +113,8 @@ def test_a_path_that_leads_nowhere_is_told_back_in_short(client: httpx.Client, p
 def test_a_range_is_answered_with_the_whole(client: httpx.Client, path: str, wanted: str) -> None:
     answer = client.get(path, headers={"range": wanted})
     assert (answer.status_code, answer.content) == (200, client.get(path).content)
+
+
+def test_a_resting_connection_is_closed_by_its_caller_before_the_service_does() -> None:
+    config = configured(FastAPI(), stop_timeout_s=1)
+    assert config.timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0) > 0
