@@ -24,6 +24,10 @@ VERSION = ("model", "version")
 UNEXPOSED = "headrace_statistics_"
 """Begins the names of series for the protocol's statistics alone: one for each batch size is too many to scrape."""
 
+MOST_EXACT_ROWS = 1024
+"""Runs of more rows are counted under the next power of two: a model that runs requests whole, whatever their rows,
+would else make new series as long as its callers think of new sizes."""
+
 STAGES = ("queue", "input", "infer", "output")
 """What a request goes through: it waits, is stacked with others, is computed, and is cut out of the batch."""
 
@@ -65,13 +69,14 @@ class ModelMetrics:
         """One run over so many rows; seconds: by stage, without the queue's."""
         self.compute_seconds.observe(seconds["infer"])
         self.batch_rows.observe(rows)
-        if rows not in self._runs:
-            self._runs[rows] = {
-                "count": self._owner.batches.labels(*self._place, rows),
-                **{stage: self._owner.batch_seconds.labels(*self._place, rows, stage) for stage in STAGES[1:]},
+        size = rows if rows <= MOST_EXACT_ROWS else 1 << (rows - 1).bit_length()
+        if size not in self._runs:
+            self._runs[size] = {
+                "count": self._owner.batches.labels(*self._place, size),
+                **{stage: self._owner.batch_seconds.labels(*self._place, size, stage) for stage in STAGES[1:]},
             }
         for series, spent in {"count": 1.0, **seconds}.items():
-            self._runs[rows][series].inc(spent)
+            self._runs[size][series].inc(spent)
 
 
 class Statistics:
@@ -79,7 +84,7 @@ class Statistics:
 
     requests: outcome (success, fail) -> how many, and their seconds from decoding to encoding.
     stages:   stage -> seconds, summed over the requests that succeeded.
-    batches:  rows of a run -> how many runs, and their seconds by stage.
+    batches:  rows of a run (above MOST_EXACT_ROWS a power of two) -> how many runs, and their seconds by stage.
     """
 
     def __init__(self) -> None:

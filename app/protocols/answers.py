@@ -192,7 +192,7 @@ class InferenceStatistics(Answer):
 class BatchStatistics(Answer):
     """Of the runs of one size."""
 
-    batch_size: int
+    batch_size: int = Field(description="Rows; above 1024 the next power of two.")
     compute_input: Series
     compute_infer: Series
     compute_output: Series
