@@ -208,7 +208,7 @@ class Metrics:
         self.resident_bytes.set(psutil.Process().memory_info().rss)
 
     def exposition(self) -> bytes:
-        """All series in Prometheus's text format, of every worker."""
+        """All series in Prometheus's text format, of every worker. Reads a file of each: off the event loop, please."""
         self.measure_process()
         return generate_latest(_Exposed(self.collect))
 

@@ -1,11 +1,16 @@
 """Probes, the request id, and the figures that Prometheus reads."""
 
+import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.protocols import health
 from tests import graphs
 from tests.manifests import manifest
 from tests.serving import serving, wait_for, wait_until
@@ -168,6 +173,27 @@ def test_metrics_count_requests_rows_and_runs_and_name_no_model_that_does_not_ex
         assert sample(client, "headrace_queue_rows", model="double") == 0
         assert sample(client, "headrace_process_resident_memory_bytes") > 10_000_000
         assert "nobody" not in client.get("/metrics").text
+
+
+def test_a_scrape_leaves_the_event_loop_to_others() -> None:
+    """Over 300 models it takes a fifth of a second."""
+    asked, turned = threading.Event(), threading.Event()
+
+    def exposition() -> bytes:
+        asked.set()
+        return b"the loop went on" if turned.wait(timeout=10) else b"the loop was held"
+
+    async def scrape() -> str:
+        app = FastAPI()
+        app.include_router(health.router)
+        app.state.metrics = SimpleNamespace(exposition=exposition)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://headrace") as client:
+            scraped = asyncio.create_task(client.get("/metrics"))
+            await asyncio.to_thread(asked.wait, 10)
+            turned.set()
+            return (await scraped).text
+
+    assert asyncio.run(scrape()) == "the loop went on"
 
 
 def test_callers_at_one_time_share_runs(tmp_path: Path) -> None:
