@@ -50,8 +50,13 @@ class Repository:
         for entry in self._entries.values():
             if entry.reason:
                 log.error("model_failed", model=entry.name, reason=entry.reason)
-        await self._open(self.versions())
+        await asyncio.gather(*map(self._load_first, self.entries()))
         _settle()
+
+    async def _load_first(self, entry: Entry) -> None:
+        """At the start; whoever wants to change the model waits until this is done."""
+        async with self._change_of(entry.name):
+            await self._open(entry.versions.values())
 
     async def load_model(self, name: str, config: ModelConfig | None = None) -> None:
         """Serve what the model's folder holds now, in place of what was served before.

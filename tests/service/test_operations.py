@@ -118,6 +118,17 @@ def test_a_required_model_that_never_served_is_waited_for_until_it_does(tmp_path
         assert answer(client) == ("1", 6)
 
 
+@pytest.mark.parametrize("order", [LOAD, UNLOAD])
+def test_an_order_waits_for_the_load_at_the_start(tmp_path: Path, order: str) -> None:
+    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=800))
+    with serving(tmp_path, until="/health/live", repository_control=True) as client:
+        assert index(client)["slow", "1"] == ("LOADING", "")
+        assert client.post(order.format("slow")).status_code == 200
+        state, gauge = ("READY", "1.0") if order == LOAD else ("UNAVAILABLE", "0.0")
+        assert index(client)["slow", "1"][0] == state
+        assert f'headrace_model_ready{{model="slow",version="1"}} {gauge}' in client.get("/metrics").text
+
+
 def test_labels_move_with_a_load(client: httpx.Client, models: Path) -> None:
     graphs.add_to_repository(models, "m", graphs.times(2), 2, "versions: all\nlabels: {stable: 1, canary: 2}")
     assert client.post(LOAD.format("m")).status_code == 200
