@@ -12,11 +12,15 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Literal
 
+import structlog
+
 from app.errors import ServingError
 from app.manifest import ModelConfig
 
 if TYPE_CHECKING:
     from app.repository import Repository
+
+log = structlog.get_logger("headrace.orders")
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,14 @@ class Order:
 class Message:
     """Between a worker and the supervisor, either way.
 
-    number: tells orders that are under way apart. error: why the order was not carried out, or not everywhere.
+    number: tells orders that are under way apart. error: why the order was not carried out, or not everywhere; a
+    RuntimeError stands for a bug, which is in the log of its worker.
     """
 
     kind: Literal["ask", "carry out", "done"]
     number: int
     order: Order
-    error: ServingError | None = None
+    error: ServingError | RuntimeError | None = None
 
 
 class Orders:
@@ -76,7 +81,7 @@ class Orders:
         assert self._supervisor is not None
         try:
             message: Message = self._supervisor.recv()
-        except EOFError:  # the supervisor is gone, and this worker goes too
+        except (EOFError, OSError):  # the supervisor is gone, and this worker goes too
             asyncio.get_running_loop().remove_reader(self._supervisor.fileno())
             return
         if message.kind == "done":
@@ -89,10 +94,13 @@ class Orders:
         task.add_done_callback(self._tasks.discard)
 
     async def _obey(self, message: Message) -> None:
-        error = None
+        error: ServingError | RuntimeError | None = None
         try:
             await self.carry_out(message.order)
         except ServingError as stumbled:
             error = stumbled
+        except Exception:  # whoever asked waits for a word from every worker
+            log.exception("order_failed", verb=message.order.verb, model=message.order.model)
+            error = RuntimeError("a worker could not carry out the order; its log has the reason")
         assert self._supervisor is not None
         self._supervisor.send(Message("done", message.number, message.order, error))

@@ -137,7 +137,7 @@ class _UnderWay:
     number: int
     order: Order
     waiting_for: list[_Worker]
-    error: ServingError | None = None
+    error: ServingError | RuntimeError | None = None
 
 
 class Supervisor:
@@ -227,7 +227,7 @@ class Supervisor:
         under_way.waiting_for.append(worker)
         worker.send(Message("carry out", number, under_way.order))
 
-    def _tick_off(self, number: int, worker: _Worker, error: ServingError | None = None) -> None:
+    def _tick_off(self, number: int, worker: _Worker, error: ServingError | RuntimeError | None = None) -> None:
         """One worker has carried out an order, or never will; after the last of them the one that asked is told."""
         under_way = self._under_way[number]
         under_way.waiting_for.remove(worker)
