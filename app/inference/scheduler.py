@@ -196,7 +196,8 @@ class Scheduler:
         """Seconds that the oldest request may still wait for company; 0 when its batch is to run now."""
         if not self._limits.queue_delay_s or self._is_full():
             return 0.0
-        return max(0.0, self._queue[0].arrived + self._limits.queue_delay_s - perf_counter())
+        oldest = min(waiting.arrived for waiting in self._queue)  # an urgent one in front may have come later
+        return max(0.0, oldest + self._limits.queue_delay_s - perf_counter())
 
     def _take(self) -> list[_Waiting]:
         """The oldest request and all that fit beside it, out of the queue; the order of the others stays."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFull
+from app.inference import scheduler as scheduler_module
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.signature import Tensors
 from app.metrics import Metrics, ModelMetrics
@@ -257,6 +258,26 @@ def test_a_queue_delay_ends_though_no_company_comes() -> None:
 
     play(run, limits(queue_delay_s=0.01), scene)
     assert run.batches == [[1]]
+
+
+def test_an_urgent_request_that_comes_later_does_not_make_the_oldest_wait_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run()
+    now = 0.0
+    monkeypatch.setattr(scheduler_module, "perf_counter", lambda: now)
+
+    async def scene(scheduler: Scheduler) -> None:
+        nonlocal now
+        oldest = await queued(scheduler, rows(1))
+        now = 0.04
+        urgent = asyncio.create_task(scheduler.submit(rows(2), 1, priority=1))
+        await asyncio.sleep(0)
+        now = 0.05
+        await asyncio.wait_for(asyncio.gather(oldest, urgent), timeout=10)
+
+    play(run, limits(queue_delay_s=0.05), scene)
+    assert run.batches == [[2, 1]]
 
 
 def test_an_urgent_request_goes_ahead_and_one_that_can_wait_goes_last() -> None:
