@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from time import perf_counter
 
@@ -176,12 +177,23 @@ def _replay(session: Session, manifest: Manifest, golden: Tensors) -> None:
         outputs = session.run(golden)
     except (InvalidInput, InferenceFailed) as error:
         raise ModelLoadFailed(f"golden rows cannot be run: {error}") from error
+    _check_widths(manifest, outputs)
     for name, values in manifest.golden.outputs.items():
         if name not in outputs:
             raise ModelLoadFailed(f"golden rows: the graph has no output {name}")
         got, wanted = outputs[name], np.array(values, outputs[name].dtype)
         if wanted.shape != got.shape or not _is_same(wanted, got, manifest.golden.tolerance):
             raise ModelLoadFailed(f"golden rows: output {name} is not what training computed")
+
+
+def _check_widths(manifest: Manifest, outputs: Tensors) -> None:
+    """Raises ModelLoadFailed unless a row has as many numbers as the manifest's words for it: what a graph declares of
+    its outputs may be wrong, so what it gave counts."""
+    for one in manifest.outputs:
+        shape = outputs[one.tensor].shape
+        wanted = len(one.labels) if one.kind == "probabilities" else 1
+        if prod(shape[1:]) != wanted:
+            raise ModelLoadFailed(f"golden rows: {one.tensor} has shape {list(shape)}, wanted {wanted} a row")
 
 
 def _is_same(wanted: Tensor, got: Tensor, tolerance: float) -> bool:

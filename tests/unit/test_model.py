@@ -42,3 +42,15 @@ def test_a_feature_that_its_tensor_cannot_hold_is_told(
 ) -> None:
     with pytest.raises(ModelLoadFailed, match=message):
         opened(tmp_path, datatype, shape, feature)
+
+
+def test_several_numbers_where_the_manifest_promises_one_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(graphs.double())
+    with pytest.raises(ModelLoadFailed, match=r"golden rows: y has shape \[1, 3\], wanted 1 a row"):
+        open_version(
+            file,
+            manifest(outputs=[{"tensor": "y", "kind": "value", "name": "length"}]),
+            ModelConfig(),
+            cores=1,
+        )
