@@ -310,6 +310,22 @@ def test_live_figures_follow_the_calls(browser: Browser, address: str, service: 
         expect(model(page, "Leaves").locator("dd").first).not_to_have_text("0")
 
 
+def test_a_model_that_came_while_the_page_was_open_has_its_figures(
+    browser: Browser, address: str, service: httpx.Client
+) -> None:
+    before = service.get("/page/overview").json()
+    before["models"] = [one for one in before["models"] if one["name"] != "leaf"]
+    with visiting(browser, address) as page:
+        page.route("**/page/overview", lambda route: route.fulfill(json=before))
+        with page.expect_response("**/page/overview"):
+            page.reload()
+        with page.expect_response("**/page/overview"):
+            expect(page.get_by_text("Handwritten digits")).to_be_visible()
+        page.unroute("**/page/overview")
+        page.get_by_role("link", name="Leaves").click()
+        expect(page.get_by_role("region", name="How it does now")).to_be_visible()
+
+
 def test_a_service_that_cannot_be_reached_is_told_and_found_again(browser: Browser, address: str) -> None:
     with visiting(browser, address, allowed="net::ERR_FAILED") as page:
         expect(page.get_by_role("heading", name="Models")).to_be_visible()

@@ -62,9 +62,10 @@ export class Watch {
     );
   }
 
-  // One figure for each pause between two looks, oldest first.
+  // One figure for each pause between two looks that saw the model, oldest first.
   series(name) {
-    return this.looks.slice(1).map((look, place) => between(this.looks[place], look, name));
+    const looks = this.looks.filter((look) => look.live.has(name));
+    return looks.slice(1).map((look, place) => between(looks[place], look, name));
   }
 }
 
