@@ -337,6 +337,18 @@ def test_a_service_that_cannot_be_reached_is_told_and_found_again(browser: Brows
         expect(page.get_by_text("The service cannot be reached")).to_be_hidden()
 
 
+@pytest.mark.parametrize("status", [429, 502])
+def test_a_proxy_that_answers_in_the_service_s_place_is_asked_again(
+    browser: Browser, address: str, status: int
+) -> None:
+    with visiting(browser, address, allowed=f"the server responded with a status of {status}") as page:
+        expect(page.get_by_role("heading", name="Models")).to_be_visible()
+        page.route("**/page/overview", lambda route: route.fulfill(status=status, body="<h1>Not now</h1>"))
+        expect(page.get_by_text("The service cannot be reached")).to_be_visible()
+        page.unroute("**/page/overview")
+        expect(page.get_by_text("The service cannot be reached")).to_be_hidden()
+
+
 VIEWS = {
     "": "Models",
     "models/leaf": "Leaves",

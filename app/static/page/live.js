@@ -8,7 +8,7 @@ const KEPT_MS = 120_000;
 const WINDOW_MS = 60_000;
 
 export class Watch {
-  // changed: called after every look; refused: called with the error of a look that was answered with one.
+  // changed: called after every look; refused: called with the error of a look that wants a key.
   constructor(changed, refused) {
     this.changed = changed;
     this.refused = refused;
@@ -36,7 +36,7 @@ export class Watch {
       this.keep(await call("/page/overview"));
       this.failures = 0;
     } catch (error) {
-      if (error.status) return this.refused(error);
+      if (error.status === 401) return this.refused(error);
       this.failures += 1;
     }
     this.pause();
