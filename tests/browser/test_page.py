@@ -337,6 +337,15 @@ def test_a_service_that_cannot_be_reached_is_told_and_found_again(browser: Brows
         expect(page.get_by_text("The service cannot be reached")).to_be_hidden()
 
 
+def test_a_card_that_could_not_be_fetched_is_fetched_again(browser: Browser, address: str) -> None:
+    with visiting(browser, address, allowed="net::ERR_FAILED") as page:
+        page.route("**/metadata", lambda route: route.abort())
+        page.get_by_role("link", name="Leaves").click()
+        expect(page.get_by_text("The service cannot be reached")).to_be_visible()
+        page.unroute("**/metadata")
+        expect(page.get_by_role("button", name="Predict")).to_be_visible()
+
+
 @pytest.mark.parametrize("status", [429, 502])
 def test_a_proxy_that_answers_in_the_service_s_place_is_asked_again(
     browser: Browser, address: str, status: int

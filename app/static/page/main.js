@@ -8,7 +8,7 @@ import { list } from "./list.js";
 import { Watch } from "./live.js";
 import { model } from "./model.js";
 
-const watch = new Watch(update, refused);
+const watch = new Watch(looked, refused);
 const page = {
   watch,
   update,
@@ -29,6 +29,12 @@ function update() {
     due = false;
     render(view(), document.body);
   });
+}
+
+// After a look at the overview: what could not be fetched before is asked for again.
+function looked() {
+  for (const [key, found] of page.metadata) if (found instanceof Error) page.metadata.delete(key);
+  update();
 }
 
 // A request was answered with an error that is not the visitor's: without a valid key there is nothing to show.
@@ -68,7 +74,7 @@ function content(overview, name, version, found) {
     <p class="lead">This service has no model of that name. <a href="#/">See which it has.</a></p>`;
 }
 
-// The metadata of a version that serves: undefined until it has come, an error if it was refused.
+// The metadata of a version that serves: undefined until it has come, an error until the next look.
 function metadataOf(name, version) {
   const key = `${name}/${version}`;
   if (!page.metadata.has(key)) {
@@ -80,8 +86,7 @@ function metadataOf(name, version) {
         update();
       },
       (error) => {
-        if (error.status === 401) page.metadata.delete(key);
-        else page.metadata.set(key, error);
+        page.metadata.set(key, error);
         refused(error);
         update();
       },
