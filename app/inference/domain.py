@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from app.errors import OutsideDomain, Violation
 from app.feature import Feature
-from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec, datatype_of
+from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec, all_true, datatype_of
 from app.manifest import InputTensor
 
 MOST_VIOLATIONS = 10
@@ -39,15 +40,23 @@ class Domain:
         told: (rows, columns) or what broadcasts with the values; true where a value is known to be wrong already.
         """
         inside = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
-        if self.whole.any():
+        if self._some_are_whole:
             inside &= ~self.whole | np.equal(values, np.rint(values))
-        if self.missing.any():
+        if self._some_may_miss:
             inside |= self.missing & np.isnan(values)
         if told is not None:
             inside |= told
-        if inside.all():
+        if all_true(inside):
             return []
         return [self._violation(values, tuple(place)) for place in np.argwhere(~inside)[:MOST_VIOLATIONS].tolist()]
+
+    @cached_property
+    def _some_are_whole(self) -> bool:
+        return bool(self.whole.any())
+
+    @cached_property
+    def _some_may_miss(self) -> bool:
+        return bool(self.missing.any())
 
     def _violation(self, values: Tensor, place: tuple[int, ...]) -> Violation:
         feature = self.features[place[1] if len(self.features) > 1 else 0]
@@ -105,7 +114,7 @@ def _bounds(values: Sequence[float], dtype: np.dtype[np.generic]) -> NDArray[np.
     bounds = np.array(values, np.float64)
     if dtype.kind == "f":
         largest = float(np.finfo(dtype).max)  # type: ignore[type-var]
-        bounds = np.clip(bounds, -largest, largest).astype(dtype).astype(np.float64)
+        bounds = np.clip(bounds, -largest, largest).astype(dtype)
     return _columns(bounds)
 
 

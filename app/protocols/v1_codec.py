@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from app.errors import InvalidInput, Violation
 from app.inference.domain import MOST_VIOLATIONS
 from app.inference.signature import Signature, Tensor, Tensors, TensorSpec, listed
 from app.manifest import Manifest
-from app.protocols import b64
+from app.protocols import b64, numbers
 from app.protocols.elements import NonFinite, flatten, kind_of, nested_shape, parse, to_array
 from app.protocols.media import Allowance, MediaLimits
 from app.protocols.v1_features import read_columns, read_instances, told_together, violation_text
@@ -47,7 +49,7 @@ def decode(
 
     Raises InvalidInput that names the instance and the field, MediaTooLarge.
     """
-    request = parse(body, nonfinite)
+    request = (numbers.parse_rows(body, signature) if manifest is None else None) or parse(body, nonfinite)
     if ("instances" in request) == ("inputs" in request):
         raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
     _check_signature_name(request)
@@ -62,14 +64,14 @@ def decode(
         rows = 0 if manifest is None else len(next(iter(tensors.values())))
         return PredictRequest(tensors, rows, columns=True, probabilities=probabilities)
     instances = request["instances"]
-    if not isinstance(instances, list):
+    if not isinstance(instances, list | np.ndarray):
         raise InvalidInput(f"instances: {kind_of(instances)}, wanted a list")
-    if not instances:
+    if not len(instances):
         raise InvalidInput("instances: empty, wanted at least one row")
     tensors = (
-        _raw_tensors(instances, signature, nonfinite)
+        _raw_tensors(request["instances"], signature, nonfinite)
         if manifest is None
-        else read_instances(instances, signature, manifest, allowance)
+        else read_instances(request["instances"], signature, manifest, allowance)
     )
     return PredictRequest(tensors, len(instances), columns=False, probabilities=probabilities)
 
@@ -114,7 +116,7 @@ def _raw_columns(inputs: Any, signature: Signature, nonfinite: NonFinite) -> Ten
     return {name: _raw_tensor(f"inputs.{name}", inputs[name], known[name], nonfinite) for name in inputs}
 
 
-def _raw_tensors(instances: list[Any], signature: Signature, nonfinite: NonFinite) -> Tensors:
+def _raw_tensors(instances: list[Any] | Tensor, signature: Signature, nonfinite: NonFinite) -> Tensors:
     """One input: its values, or objects that name it; several: objects of all."""
     names = [spec.name for spec in signature.inputs]
     if len(names) == 1 and not all(_names_input(one, signature.inputs[0]) for one in instances):
@@ -138,6 +140,8 @@ def _is_b64(value: Any, spec: TensorSpec) -> bool:
 
 def _raw_tensor(where: str, values: Any, spec: TensorSpec, nonfinite: NonFinite, field: str = "") -> Tensor:
     """field: what follows a row's place in the body, such as `.x` in `instances[3].x[0]`."""
+    if isinstance(values, np.ndarray):
+        return values
     shape = nested_shape(f"{where}{field}", values)
     elements = flatten(f"{where}{field}", values, shape)
     try:
@@ -149,6 +153,8 @@ def _raw_tensor(where: str, values: Any, spec: TensorSpec, nonfinite: NonFinite,
 
 
 def _with_texts(elements: list[Any], spec: TensorSpec) -> list[Any]:
+    if spec.datatype != "BYTES":
+        return elements
     return [b64.read_text(element) if _is_b64(element, spec) else element for element in elements]
 
 
