@@ -1,6 +1,5 @@
 """Outputs to V1 predictions: named fields by the manifest, rows or objects of outputs without one."""
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,16 +25,19 @@ def encode(
     for name, tensor in outputs.items():
         if not tensor.ndim or tensor.shape[0] != request.rows:
             raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
+    if manifest is None and len(outputs) == 1:
+        [(name, tensor)] = outputs.items()
+        whole = np.ascontiguousarray(tensor) if tensor.dtype != object else _texts(name, tensor)
+        return dump({"predictions": whole}, nonfinite)
     rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request, manifest)
     if request.columns:
-        return dump({"outputs": {field: [row[field] for row in rows] for field in rows[0]}}, nonfinite)
-    return dump({"predictions": rows}, nonfinite)
+        columns = {field: [row[field] for row in rows] for field in rows[0]}
+        return dump({"outputs": columns}, nonfinite, outputs.values())
+    return dump({"predictions": rows}, nonfinite, outputs.values())
 
 
 def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:
     columns = {name: _rows(name, tensor) for name, tensor in outputs.items()}
-    if len(columns) == 1:
-        return next(iter(columns.values()))
     return [{name: column[row] for name, column in columns.items()} for row in range(rows)]
 
 
@@ -49,20 +51,23 @@ def _texts(name: str, tensor: Tensor) -> Any:
 
 
 def _typed_rows(outputs: Tensors, request: PredictRequest, manifest: Manifest) -> list[dict[str, Any]]:
-    columns = [_fields(outputs[one.tensor], one, request.probabilities) for one in manifest.outputs]
-    return [dict(chain.from_iterable(fields)) for fields in zip(*columns, strict=True)]
+    first, *others = (_fields(outputs[one.tensor], one, request.probabilities) for one in manifest.outputs)
+    for other in others:
+        for row, fields in zip(first, other, strict=True):
+            row |= fields
+    return first
 
 
-def _fields(tensor: Tensor, one: OutputTensor, probabilities: bool) -> list[list[tuple[str, Any]]]:
+def _fields(tensor: Tensor, one: OutputTensor, probabilities: bool) -> list[dict[str, Any]]:
     """Each row's fields: `label` and `probability`, and on request `probabilities`; or the named value."""
     if one.kind == "value":
-        return [[(one.name, value)] for value in _rows(one.name, tensor.reshape(len(tensor)))]
+        return [{one.name: value} for value in _rows(one.name, tensor.reshape(len(tensor)))]
     best = tensor.argmax(axis=1)
     highest = tensor[np.arange(len(tensor)), best]
-    fields = [
-        [("label", one.labels[place]), ("probability", p)] for place, p in zip(best.tolist(), highest, strict=True)
+    fields: list[dict[str, Any]] = [
+        {"label": one.labels[place], "probability": p} for place, p in zip(best.tolist(), highest, strict=True)
     ]
     if probabilities:
         for row, all_of_them in zip(fields, tensor, strict=True):
-            row.append(("probabilities", dict(zip(one.labels, all_of_them, strict=True))))
+            row["probabilities"] = dict(zip(one.labels, all_of_them, strict=True))
     return fields

@@ -236,6 +236,20 @@ def test_predictions_without_a_manifest_are_rows_or_objects_of_outputs() -> None
         v1_predictions.encode({"y": one}, by_rows(3), None)
 
 
+def test_an_output_that_lies_across_memory_is_written_with_as_few_digits_as_any() -> None:
+    across = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32).T
+    assert v1_predictions.encode({"y": across}, by_rows(2), None) == b'{"predictions":[[0.1,0.3],[0.2,0.4]]}'
+
+
+def test_of_many_rows_one_number_that_is_not_finite_is_found() -> None:
+    described = manifest(outputs=[{"tensor": "y", "kind": "value", "name": "size"}])
+    sizes = np.full((1000, 1), 0.5, np.float32)
+    sizes[700] = np.inf
+    written = v1_predictions.encode({"y": sizes}, by_rows(1000), described)
+    assert written.count(b'{"size":0.5}') == 999
+    assert b'{"size":Infinity}' in written
+
+
 SPARSE = manifest(
     inputs=[
         {
