@@ -1,7 +1,7 @@
 """What comes in and goes out, for all routes: bodies read under their limit, large ones handled in threads."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TypeVar
 
 import orjson
@@ -40,8 +40,13 @@ async def read_aligned_body(request: Request, offset: int) -> memoryview:
 
     Numbers at an odd address are copied once more before onnxruntime takes them. Raises as read_body.
     """
+    return aligned(await _read_parts(request), offset)
+
+
+def aligned(parts: Sequence[bytes], offset: int) -> memoryview:
+    """The parts put together as read_aligned_body does."""
     padding = -offset % LARGEST_ITEM_BYTES
-    return memoryview(b"".join([bytes(padding), *await _read_parts(request)]))[padding:]
+    return memoryview(b"".join([bytes(padding), *parts]))[padding:]
 
 
 async def _read_parts(request: Request) -> list[bytes]:
@@ -78,7 +83,11 @@ def _check_content_type(sent: str) -> None:
 
 async def body_response(request: Request, body: bytes, headers: dict[str, str], media_type: str) -> Response:
     """An answer, compressed if the caller accepts that and it pays."""
-    accepted = request.headers.get("accept-encoding", "")
+    return await compressed_response(body, headers, media_type, request.headers.get("accept-encoding", ""))
+
+
+async def compressed_response(body: bytes, headers: dict[str, str], media_type: str, accepted: str) -> Response:
+    """As body_response. accepted: what Accept-Encoding says."""
     large = len(body) >= LARGE_BODY_BYTES
     body, encoding = await asyncio.to_thread(deflate, body, accepted) if large else deflate(body, accepted)
     if encoding:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import structlog
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from app import __version__, docs, page
 from app.errors import ServingError
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
+from app.lane import Lane
 from app.metrics import Metrics
 from app.openapi import Policy
 from app.orders import Order, Orders
@@ -21,19 +23,26 @@ from app.protocols.media import MediaLimits
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
-from app.web import Edge
+from app.web import Edge, Gate, Record
 
-MEMORY_INTERVAL_S = 5
+FIGURES_INTERVAL_S = 1
 
 log = structlog.get_logger("headrace")
 
 
-def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> ASGIApp:
-    """The ASGI application of one worker. Models load once its lifespan starts; until then it is alive, not ready.
+class Service(NamedTuple):
+    """The ASGI application, and the lane that takes ordinary predictions before they come to it."""
+
+    app: ASGIApp
+    lane: Lane | None
+
+
+def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> Service:
+    """What one worker serves. Models load once its lifespan starts; until then it is alive, not ready.
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
-    metrics = Metrics()
+    metrics, api_key = Metrics(), settings.api_key.get_secret_value()
     available = cores()
     share = max(1, available // settings.workers)
     repository = Repository(settings.models, metrics, share)
@@ -51,7 +60,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             workers=settings.workers,
             threads_for_runs=share,
         )
-        tasks = [asyncio.create_task(_load(repository, given, orders)), asyncio.create_task(_watch_memory(metrics))]
+        tasks = [asyncio.create_task(_load(repository, given, orders)), asyncio.create_task(_keep_figures(metrics))]
         if settings.workers > 1:
             await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
         yield
@@ -79,14 +88,11 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     for router in ROUTERS:
         app.include_router(router)
     page.mount(app)
-    docs.mount(app, Policy(guarded=bool(settings.api_key.get_secret_value()), nonfinite=settings.nonfinite))
-    return Edge(
-        app,
-        metrics=metrics,
-        api_key=settings.api_key.get_secret_value(),
-        max_body_bytes=settings.max_body_bytes,
-        log_requests=settings.log_requests,
-    )
+    docs.mount(app, Policy(guarded=bool(api_key), nonfinite=settings.nonfinite))
+    gate, record = Gate(api_key, settings.max_body_bytes), Record(metrics, settings.log_requests)
+    limits = app.state.media_limits
+    lane = Lane(repository, gate, record, settings.nonfinite, limits) if settings.fast_lane else None
+    return Service(Edge(app, gate, record), lane)
 
 
 async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:
@@ -99,7 +105,9 @@ async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) 
     log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
 
 
-async def _watch_memory(metrics: Metrics) -> None:
+async def _keep_figures(metrics: Metrics) -> None:
+    """Up to date for a scrape that reaches another worker."""
     while True:
+        metrics.flush()
         metrics.measure_process()
-        await asyncio.sleep(MEMORY_INTERVAL_S)
+        await asyncio.sleep(FIGURES_INTERVAL_S)

@@ -198,12 +198,12 @@ def _unique(what: str, names: list[str]) -> None:
 class Batching(Record):
     """How requests of one model share a run.
 
-    max_rows: rows of one run; a larger request is cut into several.
+    max_rows: rows of one run; a larger request is cut into several. None: as many as pay, by runs measured at load.
     queue_delay_ms: how long an idle model waits for company; 0 runs at once.
     max_queue_rows: rows that may wait before callers are refused.
     """
 
-    max_rows: Annotated[int, Field(ge=1)] = 64
+    max_rows: Annotated[int, Field(ge=1)] | None = None
     queue_delay_ms: Annotated[float, Field(ge=0)] = 0
     max_queue_rows: Annotated[int, Field(ge=1)] = 4096
 

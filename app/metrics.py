@@ -3,14 +3,18 @@
 One `Metrics` belongs to one app. With several workers the supervisor sets PROMETHEUS_MULTIPROC_DIR before they start;
 prometheus-client then keeps every value in a file there and a scrape of any worker adds up all of them. The protocol's
 statistics are read from the same series, so that they are right for several workers too.
+
+Requests are counted in tallies (`app/tally.py`), plain numbers of the event loop's own, which go into the series before
+anyone reads them and once a second.
 """
 
+import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from time import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, Summary, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -24,59 +28,35 @@ VERSION = ("model", "version")
 UNEXPOSED = "headrace_statistics_"
 """Begins the names of series for the protocol's statistics alone: one for each batch size is too many to scrape."""
 
-MOST_EXACT_ROWS = 1024
-"""Runs of more rows are counted under the next power of two: a model that runs requests whole, whatever their rows,
-would else make new series as long as its callers think of new sizes."""
-
 STAGES = ("queue", "input", "infer", "output")
 """What a request goes through: it waits, is stacked with others, is computed, and is cut out of the batch."""
 
 
-class _Bound(Protocol):
-    """A series whose labels are set."""
+class BulkHistogram(Histogram):
+    """A histogram that takes many observations at once: one at a time costs a request a tenth of its time."""
 
-    def inc(self, amount: float = 1) -> None: ...
+    def observe_all(self, values: Sequence[float]) -> None:
+        """As `observe` of each of them."""
+        places = np.searchsorted(self._upper_bounds, values)
+        for place, count in zip(*np.unique(places, return_counts=True), strict=True):
+            self._buckets[place].inc(int(count))
+        self._sum.inc(sum(values))
 
 
-class ModelMetrics:
-    """The series of one model version, labels already bound."""
+class BulkSummary(Summary):
+    """A summary that takes many observations at once."""
 
-    def __init__(self, owner: "Metrics", model: str, version: int) -> None:
-        place = (model, str(version))
-        self.queue_seconds = owner.queue_seconds.labels(*place)
-        self.compute_seconds = owner.compute_seconds.labels(*place)
-        self.batch_rows = owner.batch_rows.labels(*place)
-        self.queue_rows = owner.queue_rows.labels(*place)
-        self._succeeded = owner.inference_seconds.labels(*place, "success")
-        self._failed = owner.inference_seconds.labels(*place, "fail")
-        self._last = owner.last_inference.labels(*place)
-        self._stages = {stage: owner.stage_seconds.labels(*place, stage) for stage in STAGES}
-        self._owner, self._place = owner, place
-        self._runs: dict[int, dict[str, _Bound]] = {}
+    def observe_all(self, count: float, total: float) -> None:
+        """As `observe` of `count` values that add up to `total`."""
+        self._count.inc(count)
+        self._sum.inc(total)
 
-    def request(self, seconds: float, succeeded: bool) -> None:
-        """One request, decoded, answered and encoded in so long."""
-        if succeeded:
-            self._last.set(time())
-        (self._succeeded if succeeded else self._failed).observe(seconds)
 
-    def stages(self, seconds: Mapping[str, float]) -> None:
-        """Where one answered request spent its time, by stage."""
-        for stage, spent in seconds.items():
-            self._stages[stage].inc(spent)
+class Tally(Protocol):
+    """Figures that have been taken and are not in the series yet."""
 
-    def run(self, rows: int, seconds: Mapping[str, float]) -> None:
-        """One run over so many rows; seconds: by stage, without the queue's."""
-        self.compute_seconds.observe(seconds["infer"])
-        self.batch_rows.observe(rows)
-        size = rows if rows <= MOST_EXACT_ROWS else 1 << (rows - 1).bit_length()
-        if size not in self._runs:
-            self._runs[size] = {
-                "count": self._owner.batches.labels(*self._place, size),
-                **{stage: self._owner.batch_seconds.labels(*self._place, size, stage) for stage in STAGES[1:]},
-            }
-        for series, spent in {"count": 1.0, **seconds}.items():
-            self._runs[size][series].inc(spent)
+    def flush(self) -> None:
+        """Put them there."""
 
 
 class Statistics:
@@ -84,7 +64,7 @@ class Statistics:
 
     requests: outcome (success, fail) -> how many, and their seconds from decoding to encoding.
     stages:   stage -> seconds, summed over the requests that succeeded.
-    batches:  rows of a run (above MOST_EXACT_ROWS a power of two) -> how many runs, and their seconds by stage.
+    batches:  rows of a run (above 1024 a power of two) -> how many runs, and their seconds by stage.
     """
 
     def __init__(self) -> None:
@@ -119,6 +99,7 @@ class Metrics:
     """All series; `exposition` is what GET /metrics answers."""
 
     def __init__(self) -> None:
+        self.unflushed: set[Tally] = set()
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "headrace_requests_total",
@@ -126,14 +107,14 @@ class Metrics:
             ("model", "protocol", "status"),
             registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = BulkHistogram(
             "headrace_request_seconds",
             "From the first byte of the request to the last of the answer.",
             ("model", "protocol"),
             buckets=SECONDS,
             registry=registry,
         )
-        self.inference_seconds = Summary(
+        self.inference_seconds = BulkSummary(
             "headrace_inference_seconds",
             "From a whole body to a whole answer, by outcome: success or fail.",
             (*VERSION, "outcome"),
@@ -145,21 +126,21 @@ class Metrics:
             (*VERSION, "stage"),
             registry=registry,
         )
-        self.queue_seconds = Histogram(
+        self.queue_seconds = BulkHistogram(
             "headrace_queue_seconds",
             "From entering the model's queue to the start of the run.",
             VERSION,
             buckets=SECONDS,
             registry=registry,
         )
-        self.compute_seconds = Histogram(
+        self.compute_seconds = BulkHistogram(
             "headrace_compute_seconds",
             "One run of the graph, whatever the number of requests in it.",
             VERSION,
             buckets=SECONDS,
             registry=registry,
         )
-        self.batch_rows = Histogram(
+        self.batch_rows = BulkHistogram(
             "headrace_batch_rows",
             "Rows in one run; sum divided by count is the mean batch size.",
             VERSION,
@@ -193,6 +174,18 @@ class Metrics:
             multiprocess_mode="liveall",
             registry=registry,
         )
+        self.inline_seconds = BulkSummary(
+            "headrace_inline_run_seconds",
+            "Runs on the event loop itself, of models whose measured run is shorter than a thread hop is worth.",
+            VERSION,
+            registry=registry,
+        )
+        self.inline_bound = Gauge(
+            "headrace_inline_bound_seconds",
+            "A run that is expected to take longer goes to a thread, so that it does not hold up the event loop.",
+            multiprocess_mode="max",
+            registry=registry,
+        )
         self.batches = Counter(
             f"{UNEXPOSED}batches_total", "Runs, by their rows.", (*VERSION, "rows"), registry=registry
         )
@@ -203,27 +196,46 @@ class Metrics:
             registry=registry,
         )
 
+    def flush(self) -> None:
+        """Put what the tallies hold into the series; on the event loop, whose they are."""
+        for tally in self.unflushed:
+            tally.flush()
+        self.unflushed.clear()
+
     def measure_process(self) -> None:
         """Take this process's memory; called now and then, since a scrape reaches one worker only."""
         self.resident_bytes.set(psutil.Process().memory_info().rss)
 
-    def exposition(self) -> bytes:
-        """All series in Prometheus's text format, of every worker. Reads a file of each: off the event loop, please."""
-        self.measure_process()
-        return generate_latest(_Exposed(self.collect))
+    async def exposition(self) -> bytes:
+        """All series in Prometheus's text format, of every worker."""
+        self.flush()
+        return await asyncio.to_thread(self._exposition)
 
-    def statistics(self) -> dict[tuple[str, int], Statistics]:
-        """Model and version -> what it has done. Reads a file of every worker: off the event loop, please."""
+    def _exposition(self) -> bytes:
+        self.measure_process()
+        return generate_latest(_Exposed(self._collect))
+
+    async def statistics(self) -> dict[tuple[str, int], Statistics]:
+        """Model and version -> what it has done, over all workers."""
+        self.flush()
+        return await asyncio.to_thread(self._statistics)
+
+    def _statistics(self) -> dict[tuple[str, int], Statistics]:
         found: dict[tuple[str, int], Statistics] = defaultdict(Statistics)
-        for metric in self.collect():
+        for metric in self._collect():
             for sample in metric.samples:
                 if "version" in sample.labels:
                     place = sample.labels["model"], int(sample.labels["version"])
                     found[place].add(sample.name, sample.labels, sample.value)
         return found
 
-    def collect(self) -> Iterable[Metric]:
+    async def collect(self) -> list[Metric]:
         """Every series, summed over all workers."""
+        self.flush()
+        return await asyncio.to_thread(lambda: [*self._collect()])
+
+    def _collect(self) -> Iterable[Metric]:
+        """Reads a file of every worker."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self._registry.collect()
         collected: Iterable[Metric] = MultiProcessCollector(None).collect()  # type: ignore[no-untyped-call]

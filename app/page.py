@@ -5,6 +5,7 @@ Figures are totals since the start; the page turns the difference between two lo
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse, Response
+from prometheus_client import Metric
 
 from app import __version__
 from app.bodies import body_response, dumped, json_response
@@ -125,16 +127,16 @@ class Figures:
         """Model name -> its totals. Read in a thread, so that the event loop turns on."""
         async with self._reading:
             if (started := monotonic()) >= self._fresh_until:
-                self._totals = await asyncio.to_thread(totals, self._metrics)
+                self._totals = await asyncio.to_thread(totals, await self._metrics.collect())
                 ended = monotonic()
                 self._fresh_until = ended + max(FRESH_S, FRESH_READINGS * (ended - started))
             return self._totals
 
 
-def totals(metrics: Metrics) -> dict[str, Live]:
+def totals(collected: Iterable[Metric]) -> dict[str, Live]:
     """Every model's totals, summed over whatever other labels a series has."""
     found: dict[str, Live] = defaultdict(Live)
-    for series in metrics.collect():
+    for series in collected:
         for sample in series.samples:
             if model := sample.labels.get("model"):
                 found[model].add(sample.name, sample.labels, sample.value)

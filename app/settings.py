@@ -57,9 +57,12 @@ class Settings(BaseSettings):
         Literal["auto", "json", "console"],
         Field(description="json for machines, console for people, auto by whether standard output is a terminal"),
     ] = "auto"
+    fast_lane: Annotated[
+        bool, Field(description="take ordinary predictions off the wire below ASGI; off for comparison")
+    ] = True
     log_requests: Annotated[
         bool, Field(description="a log line for each request; errors of ours are always logged")
-    ] = True
+    ] = False
 
 
 def table() -> str:

@@ -5,9 +5,11 @@ bodies that are too large, bugs.
 """
 
 import hmac
+import itertools
 import logging
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -22,6 +24,7 @@ from app.inference.model import Model
 from app.metrics import Metrics
 from app.refusals import bug_response, error_response
 from app.repository import Repository
+from app.tally import RequestTally
 
 OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)|/|/docs|/redoc|/static/.+")
 """Answered without a key: probes have none, and pages must load before anyone can enter one. The pages and their assets
@@ -29,6 +32,11 @@ are the same for every service; they hold no data and ask for all of it with the
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
+
+
+PROCESS_ID = uuid.uuid4().hex[:20]
+
+COUNTED = itertools.count()
 
 
 class NameConvertor(StringConvertor):
@@ -53,17 +61,68 @@ class Call:
     failure: Exception | None = None
 
 
-class Edge:
-    """The outermost layer: everything that comes in passes here once, and so does everything that goes out.
+class Gate:
+    """Whom and what the service lets in.
 
     api_key: wanted of every request but those for OPEN_PATHS; empty lets everyone in.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, api_key: str, max_body_bytes: int, log_requests: bool
-    ) -> None:
-        self._app, self._metrics = app, metrics
-        self._key, self._max_body_bytes, self._log_requests = api_key.encode(), max_body_bytes, log_requests
+    def __init__(self, api_key: str, max_body_bytes: int) -> None:
+        self._key, self.max_body_bytes = api_key.encode(), max_body_bytes
+
+    def check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Raises Unauthorized, BodyTooLarge."""
+        self._check_key(path, headers)
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.max_body_bytes:
+            raise BodyTooLarge(too_large(f"{int(length)} bytes", self.max_body_bytes))
+
+    def _check_key(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        if not self._key or OPEN_PATHS.fullmatch(path):
+            return
+        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+        sent = (headers.get(b"x-api-key", b""), bearer.strip() if scheme.lower() == b"bearer" else b"")
+        by_header, by_bearer = (hmac.compare_digest(key, self._key) for key in sent)
+        if not (by_header or by_bearer):
+            raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+
+
+class Record:
+    """What is kept of every request: a count, its seconds, and a log line if `log_requests` or if it failed by us."""
+
+    def __init__(self, metrics: Metrics, log_requests: bool) -> None:
+        self._tally, self._log_requests = RequestTally(metrics), log_requests
+
+    def add(self, call: Call, method: str, path: str, seconds: float) -> None:
+        """A request that has been answered, from its first byte to its last in so many seconds."""
+        self._tally.add(call.model, call.protocol, call.status, seconds)
+        if self._log_requests or call.status >= 500:
+            self._log(call, method, path, seconds)
+
+    def _log(self, call: Call, method: str, path: str, seconds: float) -> None:
+        """It has the reason where the fault is ours, and for a bug the stack."""
+        ours = call.status >= 500
+        known = isinstance(call.failure, ServingError)
+        log.log(
+            logging.ERROR if ours else logging.INFO,
+            "request",
+            request_id=call.request_id,
+            method=method,
+            path=path,
+            model=call.model,
+            status=call.status,
+            ms=round(1000 * seconds, 3),
+            **({"reason": str(call.failure)} if ours and known else {}),
+            exc_info=call.failure if ours and not known else None,
+        )
+
+
+class Edge:
+    """The outermost layer: everything that comes in passes here once, and so does everything that goes out, but for
+    what `app/lane.py` takes off the wire itself."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, record: Record) -> None:
+        self._app, self._gate, self._record = app, gate, record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,7 +130,7 @@ class Edge:
             return
         started = perf_counter()
         headers = dict(scope["headers"])
-        call = scope["headrace.call"] = Call(_request_id(headers))
+        call = scope["headrace.call"] = Call(request_id(headers.get(b"x-request-id")))
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -80,8 +139,7 @@ class Edge:
             await send(message)
 
         try:
-            self._check_key(scope["path"], headers)
-            self._check_length(headers)
+            self._gate.check(scope["path"], headers)
             await self._app(_as_routed(scope, headers), receive, send_marked)
         except ServingError as error:
             await error_response(error)(scope, receive, send_marked)
@@ -92,44 +150,7 @@ class Edge:
             if not call.status:
                 await bug_response(call.request_id)(scope, receive, send_marked)
         finally:
-            self._record(scope, call, perf_counter() - started)
-
-    def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
-        if not self._key or OPEN_PATHS.fullmatch(path):
-            return
-        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
-        sent = (headers.get(b"x-api-key", b""), bearer.strip() if scheme.lower() == b"bearer" else b"")
-        by_header, by_bearer = (hmac.compare_digest(key, self._key) for key in sent)
-        if not (by_header or by_bearer):
-            raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
-
-    def _check_length(self, headers: dict[bytes, bytes]) -> None:
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._max_body_bytes:
-            raise BodyTooLarge(too_large(f"{int(length)} bytes", self._max_body_bytes))
-
-    def _record(self, scope: Scope, call: Call, seconds: float) -> None:
-        self._metrics.requests.labels(call.model, call.protocol, call.status).inc()
-        self._metrics.request_seconds.labels(call.model, call.protocol).observe(seconds)
-        if self._log_requests or call.status >= 500:
-            self._log(scope, call, seconds)
-
-    def _log(self, scope: Scope, call: Call, seconds: float) -> None:
-        """One line a request; it has the reason where the fault is ours, and for a bug the stack."""
-        ours = call.status >= 500
-        known = isinstance(call.failure, ServingError)
-        log.log(
-            logging.ERROR if ours else logging.INFO,
-            "request",
-            request_id=call.request_id,
-            method=scope["method"],
-            path=scope["path"],
-            model=call.model,
-            status=call.status,
-            ms=round(1000 * seconds, 3),
-            **({"reason": str(call.failure)} if ours and known else {}),
-            exc_info=call.failure if ours and not known else None,
-        )
+            self._record.add(call, scope["method"], scope["path"], perf_counter() - started)
 
 
 def _as_routed(scope: Scope, headers: dict[bytes, bytes]) -> Scope:
@@ -141,9 +162,11 @@ def _as_routed(scope: Scope, headers: dict[bytes, bytes]) -> Scope:
     return scope
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    sent = headers.get(b"x-request-id", b"").decode("latin-1")
-    return sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+def request_id(sent: bytes | None) -> str:
+    """A caller's own id if it may be echoed, otherwise a new one: random for the process, then counted."""
+    if sent is not None and REQUEST_ID.fullmatch(text := sent.decode("latin-1")):
+        return text
+    return f"{PROCESS_ID}{next(COUNTED):012x}"
 
 
 def repository(request: Request) -> Repository:

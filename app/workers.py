@@ -16,22 +16,26 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
-from starlette.types import ASGIApp
 
 from app import logs
 from app.errors import ServingError
 from app.orders import Message, Order
 from app.parser import HttpProtocol
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.main import Service
 
 BACKLOG = 2048
 
@@ -75,16 +79,19 @@ def serve_here(
         signal.signal(number, _exit)  # uvicorn puts its own in place, and raises the signal again when it has stopped
     host, port = bound.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    app = create_app(settings, supervisor, orders)
-    uvicorn.Server(configured(app, settings.stop_timeout_s)).run(sockets=[bound])
+    service = create_app(settings, supervisor, orders)
+    uvicorn.Server(configured(service, settings.stop_timeout_s)).run(sockets=[bound])
     return 0
 
 
-def configured(app: ASGIApp, stop_timeout_s: int) -> uvicorn.Config:
+def configured(service: "Service", stop_timeout_s: int) -> uvicorn.Config:
     """How uvicorn serves the app."""
+    from app.connection import LaneProtocol  # as above
+
+    protocol = HttpProtocol if service.lane is None else partial(LaneProtocol, lane=service.lane)
     return uvicorn.Config(
-        app,
-        http=HttpProtocol,
+        service.app,
+        http=protocol,  # type: ignore[arg-type] # a class is wanted, and what makes one is enough
         log_config=None,
         log_level="warning",
         access_log=False,

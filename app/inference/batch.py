@@ -4,6 +4,8 @@ Only tensors of equal datatype and equal trailing shape are put together, so row
 """
 
 from collections.abc import Hashable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from app.inference.signature import Tensors
 def kind(tensors: Tensors) -> Hashable:
     """Equal for requests that may share a run: the same names, datatypes and trailing shapes."""
     return tuple((name, tensor.dtype.str, tensor.shape[1:]) for name, tensor in sorted(tensors.items()))
+
+
+def whole_kind(tensors: Tensors) -> Hashable:
+    """Equal for requests of equal names, datatypes and whole shapes."""
+    return tuple((name, tensor.dtype.str, tensor.shape) for name, tensor in sorted(tensors.items()))
 
 
 def cut(tensors: Tensors, rows: int, max_rows: int) -> list[tuple[Tensors, int]]:
@@ -33,8 +40,22 @@ def stack(requests: Sequence[Tensors]) -> Tensors:
     return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
 
 
-def split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
-    """Cut a batch's outputs back into one result per request.
+class Rows(NamedTuple):
+    """One request's part of a run's outputs: the rows from start to stop, or all of it where stop is None."""
+
+    outputs: Tensors
+    start: int = 0
+    stop: int | None = None
+
+    def tensors(self) -> Tensors:
+        """name -> (stop - start, ...); views, nothing is copied."""
+        if self.stop is None:
+            return self.outputs
+        return {name: tensor[self.start : self.stop] for name, tensor in self.outputs.items()}
+
+
+def split(outputs: Tensors, rows: Sequence[int]) -> list[Rows]:
+    """Cut a batch's outputs back into one part per request.
 
     outputs: name -> (sum(rows), ...), in the order the requests were stacked.
     rows:    each request's number of rows, all > 0.
@@ -44,10 +65,5 @@ def split(outputs: Tensors, rows: Sequence[int]) -> list[Tensors]:
     for name, tensor in outputs.items():
         if not tensor.ndim or tensor.shape[0] != total:
             raise InferenceFailed(f"output {name} has shape {list(tensor.shape)} for {total} rows")
-    if len(rows) == 1:
-        return [outputs]
-    ends = np.cumsum(rows).tolist()
-    return [
-        {name: tensor[end - count : end] for name, tensor in outputs.items()}
-        for end, count in zip(ends, rows, strict=True)
-    ]
+    stops = [*accumulate(rows)]
+    return [Rows(outputs, stop - count, stop) for stop, count in zip(stops, rows, strict=True)]

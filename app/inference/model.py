@@ -1,7 +1,7 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -12,14 +12,17 @@ import numpy as np
 
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
 from app.feature import Feature
+from app.inference.batch import Rows
 from app.inference.domain import check_domains, domains
+from app.inference.pace import Pace, measure
 from app.inference.probe import probe, relative_difference
-from app.inference.scheduler import Limits, Scheduler
+from app.inference.scheduler import Entry, Limits, Scheduler
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
-from app.metrics import Metrics, ModelMetrics
+from app.metrics import Metrics
+from app.tally import ModelTally
 
 LARGE_BYTES = 1 << 20
 """From this size on a request's values are checked off the event loop."""
@@ -31,6 +34,7 @@ class Opened:
 
     batching: why rows may share a run, or why not.
     example:  a feed that the graph runs, of one row where it is batched; None if none is known.
+    pace:     how long runs of it take.
     """
 
     session: Session
@@ -39,6 +43,7 @@ class Opened:
     batching: str
     example: Tensors | None
     share: Share
+    pace: Pace
 
 
 def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cores: int) -> Opened:
@@ -59,7 +64,8 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
-    return Opened(session, signature, manifest, reason, finding.example, taken)
+    pace = measure(session.run, finding.example, batched=batched)
+    return Opened(session, signature, manifest, reason, finding.example, taken, pace)
 
 
 class Model:
@@ -73,9 +79,9 @@ class Model:
         self.share = opened.share
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
-        self.limits = _limits(config, self.signature.batched, self.share.instances)
-        self._metrics = ModelMetrics(metrics, name, version)
-        self._scheduler = Scheduler(opened.session.run, self.limits, self._metrics, name)
+        self.limits = _limits(config, opened.pace if self.signature.batched else None, self.share.instances)
+        self._tally = ModelTally(metrics, name, version)
+        self._scheduler = Scheduler(opened.session.run, self.limits, opened.pace, self._tally, name)
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.
@@ -88,11 +94,27 @@ class Model:
         """
         rows = self.signature.check(tensors)
         if sum(tensor.nbytes for tensor in tensors.values()) < LARGE_BYTES:
-            check_domains(self._domains, tensors)
+            self.check_domains(tensors)
         else:
-            await asyncio.to_thread(check_domains, self._domains, tensors)
+            await asyncio.to_thread(self.check_domains, tensors)
         alone = self.signature.runs_alone(tensors)
         return await self._scheduler.submit(tensors, rows, deadline_s, priority, alone=alone)
+
+    def check_domains(self, tensors: Tensors) -> None:
+        """Raises OutsideDomain for values that the manifest's ranges refuse. tensors: as the signature wants them."""
+        check_domains(self._domains, tensors)
+
+    def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
+        """Queue a request that has been checked. See `Scheduler.enter`."""
+        return self._scheduler.enter(tensors, rows, kind, done)
+
+    def dispatch(self) -> None:
+        """Run what has entered."""
+        self._scheduler.dispatch()
+
+    def leave(self, entry: Entry) -> None:
+        """The caller has gone."""
+        self._scheduler.leave(entry)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -102,7 +124,11 @@ class Model:
             yield
             succeeded = True
         finally:
-            self._metrics.request(perf_counter() - started, succeeded)
+            self.count(perf_counter() - started, succeeded)
+
+    def count(self, seconds: float, succeeded: bool) -> None:
+        """One request, decoded, answered and encoded in so long."""
+        self._tally.request(seconds, succeeded)
 
     async def drained(self) -> None:
         """Once all that was accepted is answered. Later requests are still answered, as long as somebody holds on to
@@ -114,10 +140,11 @@ class Model:
         await self._scheduler.close()
 
 
-def _limits(config: ModelConfig, batched: bool, instances: int) -> Limits:
+def _limits(config: ModelConfig, pace: Pace | None, instances: int) -> Limits:
+    """pace: of a model that is batched."""
     batching = config.batching or Batching()
     return Limits(
-        max_rows=batching.max_rows if batched else None,
+        max_rows=(batching.max_rows or pace.best_rows) if pace else None,
         queue_delay_s=batching.queue_delay_ms / 1000,
         max_queue_rows=batching.max_queue_rows,
         deadline_s=config.deadline_ms / 1000,

@@ -1,10 +1,13 @@
-"""One queue per model: the only module that waits for a batch and runs it off the event loop.
+"""One queue per model: the only module that waits for a batch, and decides where it runs.
 
 The oldest request runs as soon as an instance is free, with all that fit beside it; what arrives meanwhile is the
 next batch. So a batch costs no waiting: an idle model runs at once, a busy one fills up by itself. A queue delay, if
 one is set, holds an idle instance back until the batch is full or the oldest request has waited that long.
 
-All methods belong to the event loop's thread; only `_compute` runs elsewhere.
+A batch whose run was measured to be too short to be worth the way to a thread runs on the event loop, one a turn;
+every other one in a thread, each free thread taking its share of what waits.
+
+All methods belong to the event loop's thread; only `_compute` may run elsewhere.
 """
 
 import asyncio
@@ -12,13 +15,16 @@ import math
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
+from app.inference.batch import Rows
+from app.inference.pace import INLINE_S, Pace
 from app.inference.signature import Tensors
-from app.metrics import STAGES, ModelMetrics
+from app.tally import ModelTally
 
 DEFAULT_PRIORITY = 100
 """Of a request that names none: there is room before it and behind it."""
@@ -42,23 +48,35 @@ class Limits:
     instances: int
 
 
-@dataclass(eq=False)
-class _Waiting:
+@dataclass(eq=False, slots=True)
+class Entry:
     """A request, or a piece of one, on its way through the queue.
 
-    kind:  equal for those that may share a run; None runs alone.
-    spent: seconds by stage, once it has been through them.
+    kind:   equal for those that may share a run.
+    alone:  shares none.
+    done:   called once, with its part of a run's outputs or the reason why there is none; not after it has left.
     """
 
     tensors: Tensors
     rows: int
-    kind: Hashable | None
+    kind: Hashable
+    alone: bool
     priority: int
     arrived: float
-    answer: asyncio.Future[Tensors]
-    timer: asyncio.TimerHandle = field(init=False)
+    due: float
+    done: Callable[[Rows | Exception], None]
     queued: bool = True
-    spent: dict[str, float] = field(default_factory=dict)
+    over: bool = False
+
+
+class _Run(NamedTuple):
+    """What came of some entries that were run together; the seconds of stacking, computing and cutting apart."""
+
+    entries: Sequence[Entry]
+    results: Sequence[Rows] | Exception
+    input_s: float = 0.0
+    infer_s: float = 0.0
+    output_s: float = 0.0
 
 
 def _is_empty(tensors: Tensors) -> bool:
@@ -69,16 +87,21 @@ def _is_empty(tensors: Tensors) -> bool:
 class Scheduler:
     """Batches the requests of one model.
 
-    run: tensors -> tensors, blocking and thread-safe; called from up to `limits.instances` threads.
+    run:  tensors -> tensors, blocking and thread-safe; called from up to `limits.instances` threads.
+    pace: how long runs take.
     """
 
-    def __init__(self, run: Callable[[Tensors], Tensors], limits: Limits, metrics: ModelMetrics, name: str) -> None:
-        self._run, self._limits, self._metrics, self._name = run, limits, metrics, name
+    def __init__(
+        self, run: Callable[[Tensors], Tensors], limits: Limits, pace: Pace, tally: ModelTally, name: str
+    ) -> None:
+        self._run, self._limits, self._pace, self._tally, self._name = run, limits, pace, tally, name
         self._pool = ThreadPoolExecutor(limits.instances, thread_name_prefix=f"run-{name}")
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Entry] = deque()
         self._queue_rows = 0
-        self._running = 0
+        self._running: list[Sequence[Entry]] = []
         self._wake: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
         self._idle = asyncio.Event()
         self._idle.set()
         self._seconds_per_row = 0.0
@@ -96,22 +119,43 @@ class Scheduler:
         """
         rows = max(rows, 1)  # without rows a request still takes a place
         self._admit(rows)
+        loop = asyncio.get_running_loop()
         limit = min(deadline_s or math.inf, self._limits.deadline_s)
-        rank = priority or DEFAULT_PRIORITY
         if alone or self._limits.max_rows is None or _is_empty(tensors):
-            pieces = [self._enqueue(tensors, rows, None, limit, rank)]
+            pieces = [(tensors, rows, batch.whole_kind(tensors), True)]
         else:
             cut = batch.cut(tensors, rows, self._limits.max_rows)
-            pieces = [self._enqueue(piece, count, batch.kind(piece), limit, rank) for piece, count in cut]
+            pieces = [(piece, count, batch.kind(piece), False) for piece, count in cut]
+        answers = [loop.create_future() for _ in pieces]
+        entries = [
+            self._enqueue(*piece, _resolve(answer), limit, priority)
+            for piece, answer in zip(pieces, answers, strict=True)
+        ]
+        if self._wake is None or self._is_full():
+            self._wake_in(0)
         try:
-            answers = (
-                [await pieces[0].answer] if len(pieces) == 1 else await asyncio.gather(*(p.answer for p in pieces))
-            )
-            self._metrics.stages({stage: sum(p.spent[stage] for p in pieces) for stage in STAGES})
-            return batch.stack(answers)
+            parts = [await answers[0]] if len(answers) == 1 else await asyncio.gather(*answers)
+            return batch.stack([part.tensors() for part in parts])
         finally:
-            for piece in pieces:
-                self._leave(piece)
+            for entry, answer in zip(entries, answers, strict=True):
+                answer.cancel()
+                self.leave(entry)
+
+    def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
+        """Queue a request of at most `max_rows` rows, of the default priority and deadline. Raises QueueFull.
+
+        Whoever calls it calls `dispatch` too, once all that arrived in this turn of the loop has entered.
+        """
+        self._admit(rows)
+        return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0)
+
+    def leave(self, entry: Entry) -> None:
+        """The caller has its answer, or has gone; a request that still waits gives up its place."""
+        entry.over = True
+        if entry.queued:
+            self._queue.remove(entry)
+            self._unqueue(entry)
+            self._rest_if_idle()
 
     async def drained(self) -> None:
         """Once nothing waits and nothing runs."""
@@ -120,6 +164,8 @@ class Scheduler:
     async def close(self) -> None:
         """Finish what was accepted, then end the threads."""
         await self.drained()
+        if self._timer:
+            self._timer.cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
     def _admit(self, rows: int) -> None:
@@ -131,41 +177,54 @@ class Scheduler:
             )
 
     def _enqueue(
-        self, tensors: Tensors, rows: int, kind: Hashable | None, deadline_s: float, priority: int
-    ) -> _Waiting:
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(tensors, rows, kind, priority, perf_counter(), loop.create_future())
-        waiting.timer = loop.call_later(deadline_s, self._expire, waiting, deadline_s)
+        self,
+        tensors: Tensors,
+        rows: int,
+        kind: Hashable,
+        alone: bool,
+        done: Callable[[Rows | Exception], None],
+        deadline_s: float,
+        priority: int,
+    ) -> Entry:
+        now = perf_counter()
+        rank = priority or DEFAULT_PRIORITY
+        entry = Entry(tensors, rows, kind, alone, rank, now, now + deadline_s, done)
         place = len(self._queue)
-        while place and self._queue[place - 1].priority > priority:
+        while place and self._queue[place - 1].priority > rank:
             place -= 1
-        self._queue.insert(place, waiting)
+        self._queue.insert(place, entry)
         self._count(rows)
         self._idle.clear()
-        if self._wake is None or self._is_full():
-            self._wake_in(0)
-        return waiting
+        if entry.due < self._timer_due:
+            self._arm(entry.due, now)
+        return entry
 
     def _count(self, rows: int) -> None:
         self._queue_rows += rows
-        self._metrics.queue_rows.inc(rows)
+        self._tally.queue(self._queue_rows)
 
-    def _expire(self, waiting: _Waiting, deadline_s: float) -> None:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(DeadlineExceeded(f"no answer from {self._name} within {deadline_s:g} s"))
+    def _arm(self, due: float, now: float) -> None:
+        """One timer for the nearest deadline of all: a timer for each request costs it a microsecond or two."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = asyncio.get_running_loop().call_later(due - now, self._expire)
 
-    def _leave(self, waiting: _Waiting) -> None:
-        """The caller has its answer, or has gone; a request that still waits gives up its place."""
-        waiting.timer.cancel()
-        waiting.answer.cancel()
-        if waiting.queued:
-            self._queue.remove(waiting)
-            self._unqueue(waiting)
-            self._rest_if_idle()
+    def _expire(self) -> None:
+        """Answer those whose deadline has passed; what still waits of them leaves the queue."""
+        now = perf_counter()
+        known = [entry for entries in (self._queue, *self._running) for entry in entries if not entry.over]
+        for entry in known:
+            if entry.due <= now:
+                self.leave(entry)
+                entry.done(DeadlineExceeded(f"no answer from {self._name} within {entry.due - entry.arrived:g} s"))
+        self._timer, self._timer_due = None, math.inf
+        if left := [entry.due for entry in known if not entry.over]:
+            self._arm(min(left), now)
 
-    def _unqueue(self, waiting: _Waiting) -> None:
-        waiting.queued = False
-        self._count(-waiting.rows)
+    def _unqueue(self, entry: Entry) -> None:
+        entry.queued = False
+        self._count(-entry.rows)
 
     def _rest_if_idle(self) -> None:
         if not self._queue and not self._running:
@@ -176,18 +235,22 @@ class Scheduler:
         if self._wake is not None:
             self._wake.cancel()
         loop = asyncio.get_running_loop()
-        self._wake = loop.call_later(seconds, self._dispatch) if seconds else loop.call_soon(self._dispatch)
+        self._wake = loop.call_later(seconds, self.dispatch) if seconds else loop.call_soon(self.dispatch)
 
-    def _dispatch(self) -> None:
-        """Start as many runs as there are free instances and ripe batches."""
-        self._wake = None
-        while self._queue and self._running < self._limits.instances:
+    def dispatch(self) -> None:
+        """Start as many runs as there are free instances and ripe batches; on the event loop one at most."""
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        while self._queue and len(self._running) < self._limits.instances:
             if pause := self._pause():
                 self._wake_in(pause)
                 return
-            if taken := self._take():
-                self._start(taken)
-        self._rest_if_idle()  # all that waited may have expired
+            if self._is_short():
+                self._run_here()
+                return
+            self._run_in_thread()
+        self._rest_if_idle()
 
     def _is_full(self) -> bool:
         return self._limits.max_rows is None or self._queue_rows >= self._limits.max_rows
@@ -196,71 +259,104 @@ class Scheduler:
         """Seconds that the oldest request may still wait for company; 0 when its batch is to run now."""
         if not self._limits.queue_delay_s or self._is_full():
             return 0.0
-        oldest = min(waiting.arrived for waiting in self._queue)  # an urgent one in front may have come later
+        oldest = min(entry.arrived for entry in self._queue)  # with priorities, not always the one in front
         return max(0.0, oldest + self._limits.queue_delay_s - perf_counter())
 
-    def _take(self) -> list[_Waiting]:
-        """The oldest request and all that fit beside it, out of the queue; the order of the others stays."""
-        taken: list[_Waiting] = []
-        passed_over: list[_Waiting] = []
-        room = self._limits.max_rows or 0
-        while self._queue and (room > 0 or not taken):
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
-                self._unqueue(waiting)
-            elif not taken or (waiting.kind == taken[0].kind and waiting.rows <= room):
-                taken.append(waiting)
-                self._unqueue(waiting)
-                room = 0 if waiting.kind is None else room - waiting.rows
-            else:
-                passed_over.append(waiting)
-        self._queue.extendleft(reversed(passed_over))
-        return taken
+    def _is_short(self) -> bool:
+        """Whether the next batch, of all that waits, takes less time than the event loop can bear."""
+        first = self._queue[0]
+        rows = first.rows if first.alone else min(self._queue_rows, self._limits.max_rows or 1)
+        return self._pace.knows(first.kind) and self._pace.expected_s(rows) <= INLINE_S
 
-    def _start(self, taken: list[_Waiting]) -> None:
-        now = perf_counter()
-        for waiting in taken:
-            waiting.spent["queue"] = now - waiting.arrived
-            self._metrics.queue_seconds.observe(waiting.spent["queue"])
-        self._running += 1
+    def _run_here(self) -> None:
+        taken, started = self._take(self._limits.max_rows or 1), perf_counter()
+        runs = self._compute(taken)
+        self._tally.inline(perf_counter() - started)
+        if self._queue:
+            self._wake_in(0)
+        self._deliver(runs)
+        self._rest_if_idle()
+
+    def _run_in_thread(self) -> None:
+        """A free thread takes its share of what waits."""
+        free = self._limits.instances - len(self._running)
+        room = min(self._limits.max_rows or 1, math.ceil(self._queue_rows / free))
+        taken = self._take(room)
+        self._running.append(taken)
         run = asyncio.get_running_loop().run_in_executor(self._pool, self._compute, taken)
         run.add_done_callback(lambda done: self._finish(taken, done.result()))
 
-    def _compute(self, taken: Sequence[_Waiting]) -> list[Tensors | Exception]:
-        """One result, or the reason there is none, per request. A batch that fails is tried again in halves, so that
-        only the request that makes it fail goes without an answer."""
-        rows = [waiting.rows for waiting in taken]
+    def _finish(self, taken: Sequence[Entry], runs: Sequence[_Run]) -> None:
+        self._running.remove(taken)
+        if self._queue:
+            self.dispatch()
+        self._deliver(runs)
+        self._rest_if_idle()
+
+    def _take(self, room: int) -> list[Entry]:
+        """The first in the queue and all that fit beside it in `room` rows; the order of the others stays."""
+        first = self._queue.popleft()
+        taken, passed_over, room = [first], [], room - first.rows
+        while self._queue and room > 0 and not first.alone:
+            entry = self._queue.popleft()
+            if entry.kind == first.kind and entry.rows <= room and not entry.alone:
+                taken.append(entry)
+                room -= entry.rows
+            else:
+                passed_over.append(entry)
+        self._queue.extendleft(reversed(passed_over))
+        for entry in taken:
+            entry.queued = False
+        self._count(-sum(entry.rows for entry in taken))
+        now = perf_counter()
+        self._tally.start([now - entry.arrived for entry in taken])
+        return taken
+
+    def _compute(self, taken: Sequence[Entry]) -> list[_Run]:
+        """What comes of these entries. A batch that fails is tried again in halves, so that only the request that makes
+        it fail goes without an answer."""
         started = perf_counter()
         try:
-            stacked = batch.stack([waiting.tensors for waiting in taken])
+            stacked = batch.stack([entry.tensors for entry in taken])
             ready = perf_counter()
             outputs = self._run(stacked)
             computed = perf_counter()
-            results: list[Tensors | Exception] = [outputs] if taken[0].kind is None else [*batch.split(outputs, rows)]
+            alone = taken[0].alone
+            results = [Rows(outputs)] if alone else batch.split(outputs, [entry.rows for entry in taken])
         except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
             if len(taken) == 1:
-                return [error]
+                return [_Run(taken, error)]
             half = len(taken) // 2
             return self._compute(taken[:half]) + self._compute(taken[half:])
-        spent = {"input": ready - started, "infer": computed - ready, "output": perf_counter() - computed}
-        for waiting in taken:
-            waiting.spent |= spent
-        self._measure(sum(rows), spent)
-        return results
+        return [_Run(taken, results, ready - started, computed - ready, perf_counter() - computed)]
 
-    def _measure(self, rows: int, spent: dict[str, float]) -> None:
-        self._metrics.run(rows, spent)
-        self._seconds_per_row += 0.2 * (sum(spent.values()) / max(rows, 1) - self._seconds_per_row)
-
-    def _finish(self, taken: list[_Waiting], results: list[Tensors | Exception]) -> None:
-        self._running -= 1
-        for waiting, result in zip(taken, results, strict=True):
-            if waiting.answer.done():
-                continue
-            if isinstance(result, Exception):
-                waiting.answer.set_exception(result)
+    def _deliver(self, runs: Sequence[_Run]) -> None:
+        for run in runs:
+            if isinstance(run.results, Exception):
+                results: Sequence[Rows | Exception] = [run.results] * len(run.entries)
             else:
-                waiting.answer.set_result(result)
-        if self._queue:
-            self._dispatch()
-        self._rest_if_idle()
+                self._measure(run)
+                results = run.results
+            for entry, result in zip(run.entries, results, strict=True):
+                if not entry.over:
+                    entry.over = True
+                    entry.done(result)
+
+    def _measure(self, run: _Run) -> None:
+        rows = sum(entry.rows for entry in run.entries)
+        self._tally.run(rows, len(run.entries), run.input_s, run.infer_s, run.output_s)
+        if self._pace.knows(run.entries[0].kind):
+            self._pace.learn(rows, run.infer_s)
+        self._seconds_per_row += 0.2 * ((run.input_s + run.infer_s) / rows - self._seconds_per_row)
+
+
+def _resolve(answer: asyncio.Future[Rows]) -> Callable[[Rows | Exception], None]:
+    """Ends a future with what a run gave."""
+
+    def done(result: Rows | Exception) -> None:
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    return done

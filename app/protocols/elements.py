@@ -91,7 +91,7 @@ def dump(content: dict[str, Any], nonfinite: NonFinite = "token", source: Iterab
 
     Raises InvalidInput where a value is not finite and `nonfinite` has no way to write it.
     """
-    text = orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+    text = written(content)
     if nonfinite == "null" or (len(text) < SHORT_BYTES and b"null" not in text):
         return text
     if (source and all(map(_is_finite, source))) or _is_finite(content):
@@ -100,6 +100,11 @@ def dump(content: dict[str, Any], nonfinite: NonFinite = "token", source: Iterab
         raise InvalidInput(f"the answer holds NaN or infinity, which are written {HINTS['error']}")
     plain = _in_texts(content) if nonfinite == "string" else content
     return json.dumps(plain, default=lambda value: value.tolist(), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def written(content: Any) -> bytes:
+    """JSON of content whose numbers are finite; null stands for those that are not."""
+    return orjson.dumps(content, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _in_texts(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """Is it alive, is it ready, how is it doing: probes and metrics."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -50,4 +49,4 @@ def readiness(request: Request, body: dict[str, Any]) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus's text format, summed over all workers."""
     found: Metrics = request.app.state.metrics
-    return Response(await asyncio.to_thread(found.exposition), media_type=CONTENT_TYPE_LATEST)
+    return Response(await found.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -5,7 +5,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.bodies import body_response, decoded, dumped, encoded, json_response, read_body, unless_gone
+from app.bodies import (
+    body_response,
+    compressed_response,
+    decoded,
+    dumped,
+    encoded,
+    json_response,
+    read_body,
+    unless_gone,
+)
 from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec, v1_metadata, v1_predictions
@@ -93,8 +102,14 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
     model = find_model(request, "v1", name, version)
     body = await read_body(request)
     state = request.app.state
-    answer = await unless_gone(request, _predict(model, body, state.media_limits, state.nonfinite))
-    return await body_response(request, answer, {}, "application/json")
+    accepted = request.headers.get("accept-encoding", "")
+    return await unless_gone(request, answer(model, body, state.media_limits, state.nonfinite, accepted))
+
+
+async def answer(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite, accepted: str) -> Response:
+    """The predictions that a body asks for. accepted: what Accept-Encoding says. Raises what its steps raise."""
+    predicted = await _predict(model, body, limits, nonfinite)
+    return await compressed_response(predicted, {}, "application/json", accepted)
 
 
 async def _predict(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite) -> bytes:

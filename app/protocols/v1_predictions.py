@@ -8,7 +8,7 @@ from app.errors import InvalidInput
 from app.inference.signature import Tensor, Tensors
 from app.manifest import Manifest, OutputTensor
 from app.protocols import b64
-from app.protocols.elements import NonFinite, dump
+from app.protocols.elements import NonFinite, dump, written
 from app.protocols.v1_codec import PredictRequest
 
 
@@ -29,11 +29,21 @@ def encode(
         [(name, tensor)] = outputs.items()
         whole = np.ascontiguousarray(tensor) if tensor.dtype != object else _texts(name, tensor)
         return dump({"predictions": whole}, nonfinite)
-    rows = _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request, manifest)
+    rows = (
+        _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request.probabilities, manifest)
+    )
     if request.columns:
         columns = {field: [row[field] for row in rows] for field in rows[0]}
         return dump({"outputs": columns}, nonfinite, outputs.values())
     return dump({"predictions": rows}, nonfinite, outputs.values())
+
+
+def row_texts(outputs: Tensors, manifest: Manifest | None) -> list[bytes]:
+    """Each row's prediction as JSON, without the probabilities of all classes. outputs: (rows, ...), all finite."""
+    if manifest is not None:
+        return [written(row) for row in _typed_rows(outputs, False, manifest)]
+    [tensor, *others] = outputs.values()
+    return [written(row) for row in (_raw_rows(outputs, len(tensor)) if others else np.ascontiguousarray(tensor))]
 
 
 def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:
@@ -50,8 +60,8 @@ def _texts(name: str, tensor: Tensor) -> Any:
     return b64.write_nested(tensor.tolist()) if name.endswith(b64.SUFFIX) else tensor.tolist()
 
 
-def _typed_rows(outputs: Tensors, request: PredictRequest, manifest: Manifest) -> list[dict[str, Any]]:
-    first, *others = (_fields(outputs[one.tensor], one, request.probabilities) for one in manifest.outputs)
+def _typed_rows(outputs: Tensors, probabilities: bool, manifest: Manifest) -> list[dict[str, Any]]:
+    first, *others = (_fields(outputs[one.tensor], one, probabilities) for one in manifest.outputs)
     for other in others:
         for row, fields in zip(first, other, strict=True):
             row |= fields

@@ -1,12 +1,13 @@
 """Open Inference Protocol v2: server, model and inference routes."""
 
 import re
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app import __version__
-from app.bodies import body_response, decoded, encoded, json_response, read_aligned_body, unless_gone
+from app.bodies import compressed_response, decoded, encoded, json_response, read_aligned_body, unless_gone
 from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
@@ -93,23 +94,35 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """A prediction; the document has it once for each model."""
     model = find_model(request, "v2", name, version)
-    json_length = _json_length(request)
+    lengths = request.headers.getlist(HEADER_LENGTH)
+    json_length = json_length_of(lengths, request.headers.get("content-type", ""))
     body = await read_aligned_body(request, json_length or 0)
-    answer = await unless_gone(request, _infer(model, body, json_length, request.app.state.nonfinite))
-    if answer.json_length is None:
-        return await body_response(request, answer.body, {}, "application/json")
-    headers = {HEADER_LENGTH: str(answer.json_length)}
-    return await body_response(request, answer.body, headers, "application/octet-stream")
+    accepted = request.headers.get("accept-encoding", "")
+    return await unless_gone(request, answer(model, body, json_length, request.app.state.nonfinite, accepted))
 
 
-def _json_length(request: Request) -> int | None:
-    """Bytes of JSON in front of binary tensors, 0 for a raw request, None without the header. Raises InvalidInput."""
-    sent = ", ".join(dict.fromkeys(request.headers.getlist(HEADER_LENGTH)))
-    if HEADER_LENGTH not in request.headers:
+async def answer(
+    model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite, accepted: str
+) -> Response:
+    """The prediction that a body asks for. accepted: what Accept-Encoding says. Raises what its steps raise."""
+    inferred = await _infer(model, body, json_length, nonfinite)
+    if inferred.json_length is None:
+        return await compressed_response(inferred.body, {}, "application/json", accepted)
+    headers = {HEADER_LENGTH: str(inferred.json_length)}
+    return await compressed_response(inferred.body, headers, "application/octet-stream", accepted)
+
+
+def json_length_of(lengths: Sequence[str], content_type: str) -> int | None:
+    """Bytes of JSON in front of binary tensors, 0 for a raw request, None without the header. Raises InvalidInput.
+
+    lengths: what each Inference-Header-Content-Length says.
+    """
+    if not lengths:
         return None
+    sent = ", ".join(dict.fromkeys(lengths))
     if not re.fullmatch(r"[0-9]{1,18}", sent):
         raise InvalidInput(f"{HEADER_LENGTH}: {sent!r}, wanted a number of bytes")
-    if int(sent) == 0 and request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+    if int(sent) == 0 and content_type.partition(";")[0].strip() == "application/json":
         raise InvalidInput(f"{HEADER_LENGTH}: 0 says that the body has no JSON, Content-Type that it is JSON")
     return int(sent)
 

@@ -5,7 +5,6 @@ Source: triton-inference-server/server, docs/protocol/extension_model_repository
 and extension_statistics.md.
 """
 
-import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -177,7 +176,7 @@ def _configuration(model: Model, config: ModelConfig) -> dict[str, Any]:
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
         "version_policy": _version_policy(config),
-        "max_batch_size": batching.max_rows if batching else 0,
+        "max_batch_size": model.limits.max_rows or 0,
         "input": [
             *(_configured(spec, skipped) for spec in signature.inputs),
             *(_configured(spec, 0) | {"optional": True} for spec in signature.optional),
@@ -231,7 +230,7 @@ async def statistics(request: Request, name: str, version: str | None = None) ->
 
 async def _statistics(request: Request, models: list[Model]) -> dict[str, Any]:
     metrics: Metrics = request.app.state.metrics
-    known = await asyncio.to_thread(metrics.statistics)
+    known = await metrics.statistics()
     return {"model_stats": [_told(model, known[model.name, model.version]) for model in models]}
 
 

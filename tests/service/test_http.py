@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.main import Service
 from app.workers import configured
 from tests import graphs
 from tests.serving import serving
@@ -116,5 +117,5 @@ def test_a_range_is_answered_with_the_whole(client: httpx.Client, path: str, wan
 
 
 def test_a_resting_connection_is_closed_by_its_caller_before_the_service_does() -> None:
-    config = configured(FastAPI(), stop_timeout_s=1)
+    config = configured(Service(FastAPI(), None), stop_timeout_s=1)
     assert config.timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0) > 0

@@ -13,7 +13,7 @@ def test_stack_and_split_give_every_request_its_own_rows() -> None:
     stacked = batch.stack(requests)
     assert stacked["x"].shape == (6, 2)
     for request, result in zip(requests, batch.split(stacked, [1, 3, 2]), strict=True):
-        assert np.array_equal(request["x"], result["x"])
+        assert np.array_equal(request["x"], result.tensors()["x"])
 
 
 def test_stack_undoes_cut() -> None:

@@ -10,9 +10,13 @@ import pytest
 
 from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFull
 from app.inference import scheduler as scheduler_module
+from app.inference.pace import Pace
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.signature import Tensors
-from app.metrics import Metrics, ModelMetrics
+from app.metrics import Metrics
+from app.tally import ModelTally
+
+UNMEASURED = Pace({}, None)
 
 
 class Run:
@@ -54,7 +58,7 @@ def play(
     """Run a scene on a scheduler and close it."""
 
     async def main() -> None:
-        scheduler = Scheduler(run, wanted, ModelMetrics(Metrics(), "m", 1), "m")
+        scheduler = Scheduler(run, wanted, UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
         try:
             await scene(scheduler)
         finally:
@@ -313,7 +317,7 @@ def test_closing_answers_what_was_accepted() -> None:
     answers: list[Tensors] = []
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m", 1), "m")
+        scheduler = Scheduler(run, limits(), UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
         first = await occupy(scheduler, run)
         waiting = await queued(scheduler, rows(5))
         closing = asyncio.create_task(scheduler.close())
@@ -329,7 +333,7 @@ def test_closing_does_not_wait_for_requests_that_expired() -> None:
     run = Run()
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), ModelMetrics(Metrics(), "m", 1), "m")
+        scheduler = Scheduler(run, limits(), UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
         with pytest.raises(DeadlineExceeded):
             await scheduler.submit(rows(1), 1, deadline_s=1e-9)
         await asyncio.wait_for(scheduler.close(), timeout=10)

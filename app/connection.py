@@ -1,0 +1,135 @@
+"""One HTTP connection whose ordinary predictions go down the fast lane (`app/lane.py`)."""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from app.lane import Head, Lane, Request
+from app.parser import HttpProtocol
+
+
+class LaneProtocol(HttpProtocol):
+    """A caller sends the same head again and again. One that has been parsed and taken once is known from then on by
+    its bytes, and is not parsed again where the whole request comes in one piece.
+    """
+
+    def __init__(self, *arguments: Any, lane: Lane, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._lane = lane
+        self._midway = False
+        self._reading: Request | None = None
+        self._request: Request | None = None
+        self._rests_since = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes off the wire."""
+        if self._midway:
+            super().data_received(data)
+            return
+        length = data.find(b"\r\n\r\n") + 4
+        head = self._lane.head(data[:length])
+        if head is not None and len(data) == length + head.body_bytes and self._is_free():
+            request = self._begin(head)
+            request.parts.append(data[length:])
+            self._lane.take(request)
+            return
+        before = self._request
+        super().data_received(data)
+        begun = self._request
+        if begun is not None and begun is not before and len(data) == length + begun.head.body_bytes:
+            self._lane.remember(data[:length], begun.head)
+
+    def _is_free(self) -> bool:
+        """No request is under way, and the caller is not slow to read answers."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _begin(self, head: Head) -> Request:
+        request = self._request = Request(self, head)
+        self.cycle = request  # type: ignore[assignment]
+        return request
+
+    def on_message_begin(self) -> None:
+        """The scope is made once it is known that one is needed."""
+        self._midway = True
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+
+    def on_headers_complete(self) -> None:
+        """Takes the request, or begins one of ASGI's."""
+        head = self._head()
+        if head is not None:
+            self._reading = self._begin(head)
+            return
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers
+        super().on_headers_complete()
+
+    def _head(self) -> Head | None:
+        """None if the request is none of the lane's."""
+        if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1" or not self._is_free():
+            return None
+        return self._lane.admit(self.url, self.headers, self.parser.should_keep_alive())
+
+    def on_body(self, body: bytes) -> None:
+        """A part of it."""
+        if self._reading is None:
+            super().on_body(body)
+        else:
+            self._reading.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._midway = False
+        if self._reading is None:
+            super().on_message_complete()
+        else:
+            request, self._reading = self._reading, None
+            self._lane.take(request)
+
+    def respond(self, request: Request, status: int, head: bytes, body: bytes) -> None:
+        """Write an answer; head: its headers, each with its line's end."""
+        close = b"" if request.keep_alive else b"connection: close\r\n"
+        shared = self._lane.shared_headers(self.server_state.default_headers)
+        self.transport.write(b"".join((STATUS_LINE[status], shared, head, close, b"\r\n", body)))
+        request.response_complete, self._request = True, None
+        if not request.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def on_response_complete(self) -> None:
+        """What waits behind the request begins. A timer that runs already is left to find out how long nothing came:
+        one for each request was a tenth of what an answer costs."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._close_in(self.timeout_keep_alive)
+
+    def _close_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection that has rested long enough."""
+        self.timeout_keep_alive_task = None
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if self.cycle is not None and not self.cycle.response_complete:
+            return
+        if left > 0:
+            self._close_in(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Takes back what was asked."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.disconnected = True
+            self._lane.lose(request)
+        if isinstance(self.cycle, Request):
+            self.cycle = None  # type: ignore[assignment]
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)

@@ -1,0 +1,104 @@
+"""Requests of one turn of the event loop, read and answered together: what numpy costs a call is paid once for all.
+
+Only what callers send most is read here: flat or nested numbers for a model whose rows share runs. Whatever is not
+surely right or not so plain (an error, a parameter, texts, files, a number that is not finite) is None, and goes the
+way of a request by itself, which knows all of the protocol. So there is nothing here that could be told to a caller,
+and both ways give the same bytes.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import orjson
+
+from app.errors import InvalidInput
+from app.inference.batch import Rows
+from app.inference.model import Model
+from app.inference.signature import Tensor, Tensors
+from app.protocols.elements import NonFinite, to_array
+
+MOST_ANSWER_BYTES = 2**16
+"""Of a run's outputs that are written together, and kept until the next run."""
+
+
+class Read(NamedTuple):
+    """A request, read and not yet converted.
+
+    values:   of each input in the signature's order, flat, row-major.
+    trailing: of each input, its shape without the rows.
+    identity: to be told back, as JSON.
+    """
+
+    rows: int
+    values: Sequence[list[Any]]
+    trailing: Sequence[tuple[int, ...]]
+    identity: bytes = b""
+
+
+class Codec(Protocol):
+    """One protocol's bodies for one model."""
+
+    def read(self, body: bytes) -> Read | None:
+        """The request in a body, None unless it is plain and right as far as one can see without numpy."""
+
+    def write(self, rows: Rows, read: Read) -> bytes | None:
+        """The answer to a request, None where these outputs cannot be written with those of others."""
+
+    def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> bytes:
+        """The answer to a request whatever the outputs are; its own rows of them. Raises InvalidInput."""
+
+
+def tensors_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> list[Tensors] | None:
+    """The tensors of requests of equal trailing shapes; None if any element of any of them is wrong.
+
+    They are views of one array an input, (sum of rows, ...).
+    """
+    whole: dict[str, Tensor] = {}
+    try:
+        for place, spec in enumerate(model.signature.inputs):
+            flat = reads[0].values[place]
+            if len(reads) > 1:
+                flat = list(chain.from_iterable(read.values[place] for read in reads))
+            whole[spec.name] = to_array("", flat, spec.datatype, nonfinite).reshape(-1, *reads[0].trailing[place])
+        model.check_domains(whole)
+    except InvalidInput:
+        return None
+    if len(reads) == 1:
+        return [whole]
+    tensors: list[Tensors] = []
+    start = 0
+    for read in reads:
+        stop = start + read.rows
+        tensors.append({name: tensor[start:stop] for name, tensor in whole.items()})
+        start = stop
+    return tensors
+
+
+class Texts:
+    """The rows of a run's outputs as JSON, written once for all requests in it.
+
+    write: outputs -> for each output, or for all of them together, a text a row.
+    """
+
+    def __init__(self, write: Callable[[Tensors], list[list[bytes]]]) -> None:
+        self._write = write
+        self._outputs: Tensors | None = None
+        self._texts: list[list[bytes]] | None = None
+
+    def of(self, outputs: Tensors) -> list[list[bytes]] | None:
+        """None where the outputs are large, or hold what JSON has no number for."""
+        if outputs is not self._outputs:
+            plain = sum(tensor.nbytes for tensor in outputs.values()) <= MOST_ANSWER_BYTES and all(
+                tensor.dtype.kind in "iub" or (tensor.dtype.kind == "f" and np.isfinite(tensor).all())
+                for tensor in outputs.values()
+            )
+            self._outputs, self._texts = outputs, self._write(outputs) if plain else None
+        return self._texts
+
+
+def row_texts(tensor: Tensor) -> list[bytes]:
+    """(rows, ...) of finite numbers -> for each row its numbers, row-major, with commas between."""
+    flat = np.ascontiguousarray(tensor).reshape(len(tensor), -1)
+    return orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
