@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 RECIPE ?= breast-cancer
 
-.PHONY: help setup develop serve check train test bench lint format clean
+.PHONY: help setup develop serve check train test bench bench-quick lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
 	@echo "make train RECIPE=name    train, evaluate, export, verify and publish one recipe"
 	@echo "make test                 lint, types and every test"
-	@echo "make bench                speed beside its limits, every answer checked"
+	@echo "make bench                speed beside peers and limits, in about an hour"
+	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
 	@echo "make check                open every model and say how it would be served"
 	@echo "make lint | make format   ruff and mypy"
 
@@ -50,7 +51,12 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: develop
-	$(BIN)/python -m benchmarks.callers
+	benchmarks/install
+	$(BIN)/python -m benchmarks.load
+
+bench-quick: develop
+	benchmarks/install
+	$(BIN)/python -m benchmarks.load --quick
 
 lint: develop
 	$(BIN)/ruff check
