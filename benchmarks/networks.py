@@ -1,4 +1,4 @@
-"""The networks that every server is measured with, as ONNX made here: random weights by a fixed seed, a free batch axis.
+"""The networks that every server is measured with, as ONNX made here: random weights by a fixed seed, a free batch.
 
     mlp      30 -> 64 -> 2 with softmax: the network costs nothing, so the server is what is measured
     cnn      1 x 28 x 28 -> 10, about 2 million multiplications: the network costs as much as the server
