@@ -12,7 +12,7 @@ lane and without it.
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -59,6 +59,8 @@ OWN = {b"x-request-id", b"traceparent"}
 
 MOST_HEADS = 1024
 
+MOST_KINDS = 1024
+
 LARGEST_HEAD = 4096
 """Of the heads that are remembered, in bytes."""
 
@@ -73,13 +75,20 @@ JSON_LENGTH = v2.HEADER_LENGTH.lower().encode()
 HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 
 
-@dataclass(eq=False)
 class Target:
     """What a path names. codec: None where no request for it can be read together with others."""
 
-    model: Model
-    protocol: str
-    codec: Codec | None
+    def __init__(self, model: Model, protocol: str) -> None:
+        self.model, self.protocol, self.codec = model, protocol, _codec(model, protocol)
+        self._kinds: dict[Hashable, Hashable] = {}
+
+    def kind(self, trailing: Hashable, tensors: Tensors) -> Hashable:
+        """As `batch.kind`, which always is the same where the shapes without the rows are."""
+        if trailing not in self._kinds:
+            if len(self._kinds) >= MOST_KINDS:
+                self._kinds.clear()
+            self._kinds[trailing] = batch.kind(tensors)
+        return self._kinds[trailing]
 
 
 class Connection(Protocol):
@@ -198,7 +207,7 @@ class Lane:
             model = self._repository.get(name, number)
         except (ModelNotFound, ModelNotReady):
             return None
-        target = self._targets[url] = Target(model, protocol, _codec(model, protocol))
+        target = self._targets[url] = Target(model, protocol)
         return target
 
     def take(self, request: Request) -> None:
@@ -216,7 +225,7 @@ class Lane:
                 self._lost(request)
             elif read := self._read(request):
                 request.read = read
-                together[request.head.target, tuple(read.trailing)].append(request)
+                together[request.head.target, read.trailing].append(request)
             else:
                 self._answer_alone(request)
         for (target, _), requests in together.items():
@@ -246,7 +255,7 @@ class Lane:
             requests[0].read = None
             self._answer_alone(requests[0])
             return
-        kind = batch.kind(tensors[0])
+        kind = requests[0].head.target.kind(reads[0].trailing, tensors[0])
         for request, own, read in zip(requests, tensors, reads, strict=True):
             try:
                 request.entry = model.enter(own, read.rows, kind, partial(self.finish, request))

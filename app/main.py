@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, docs, page
 from app.errors import ServingError
+from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
 from app.lane import Lane
@@ -43,6 +44,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
     metrics, api_key = Metrics(), settings.api_key.get_secret_value()
+    metrics.inline_bound.set(STALL_S)
     available = cores()
     share = max(1, available // settings.workers)
     repository = Repository(settings.models, metrics, share)

@@ -176,13 +176,13 @@ class Metrics:
         )
         self.inline_seconds = BulkSummary(
             "headrace_inline_run_seconds",
-            "Runs on the event loop itself, of models whose measured run is shorter than a thread hop is worth.",
+            "Runs on the event loop itself, of models whose measured run is not worth a thread.",
             VERSION,
             registry=registry,
         )
         self.inline_bound = Gauge(
             "headrace_inline_bound_seconds",
-            "A run that is expected to take longer goes to a thread, so that it does not hold up the event loop.",
+            "A run on the event loop takes no more rows than are expected to hold it up for so long.",
             multiprocess_mode="max",
             registry=registry,
         )

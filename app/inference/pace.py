@@ -4,8 +4,9 @@ Larger batches pay until a run's time grows as its rows do; from there on they o
 much shorter than the way to a thread and back is better made on the event loop, if the loop can bear it.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable
+from itertools import accumulate
 from time import perf_counter
 
 import numpy as np
@@ -38,8 +39,12 @@ SHORT_S = 1e-3
 """A batch whose run takes no longer is not too large, whatever a disturbed measurement says of its rate."""
 
 INLINE_S = 3e-4
-"""A run that is expected to take no longer is made on the event loop. Tried: one image of a small convolutional network
-went from 11,200 to 14,400 requests/s so, sixteen of them from 36,700 rows/s in threads to 25,300."""
+"""A request whose own run is expected to take no longer runs on the event loop: a thread would hand the interpreter's
+lock back and forth for it. Tried with a small convolutional network: 16 callers with an image each got 4,350 answers/s
+through threads and 7,500 so; callers with 16 images each 36,700 rows/s through threads and 25,300 so."""
+
+STALL_S = 1e-3
+"""A run on the event loop takes no more rows than are expected to hold it up for so long."""
 
 LEARNT = 0.05
 """The share of a new observation in how much slower runs are than at load."""
@@ -53,7 +58,7 @@ class Pace:
     """
 
     def __init__(self, seconds: dict[int, float], of_kind: Hashable) -> None:
-        self._rows, self._seconds = [*seconds], [*seconds.values()]
+        self._rows, self._seconds = [*seconds], [*accumulate(seconds.values(), max)]
         self._kind = of_kind
         self._slowdown = 1.0
 
@@ -75,6 +80,14 @@ class Pace:
         """Seconds of a run of so many rows; infinite for more than were measured."""
         place = bisect_left(self._rows, rows)
         return self._seconds[place] * self._slowdown if place < len(self._rows) else np.inf
+
+    def rows_within(self, seconds: float) -> int:
+        """The rows of the largest run that is expected to take no longer; at least 1."""
+        place = bisect_right(self._seconds, seconds / self._slowdown)
+        if not place:
+            return 1
+        more = int(self._rows[place - 1] * seconds / (self._seconds[place - 1] * self._slowdown))
+        return min(more, 2 * self._rows[place - 1])
 
     def learn(self, rows: int, seconds: float) -> None:
         """A run of so many rows took so long: neighbours on the machine, or other values, may have slowed it down."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.batch import Rows
-from app.inference.pace import INLINE_S, Pace
+from app.inference.pace import INLINE_S, STALL_S, Pace
 from app.inference.signature import Tensors
 from app.tally import ModelTally
 
@@ -263,13 +263,13 @@ class Scheduler:
         return max(0.0, oldest + self._limits.queue_delay_s - perf_counter())
 
     def _is_short(self) -> bool:
-        """Whether the next batch, of all that waits, takes less time than the event loop can bear."""
+        """Whether the first in the queue is not worth a thread."""
         first = self._queue[0]
-        rows = first.rows if first.alone else min(self._queue_rows, self._limits.max_rows or 1)
-        return self._pace.knows(first.kind) and self._pace.expected_s(rows) <= INLINE_S
+        return self._pace.knows(first.kind) and self._pace.expected_s(first.rows) <= INLINE_S
 
     def _run_here(self) -> None:
-        taken, started = self._take(self._limits.max_rows or 1), perf_counter()
+        room = min(self._limits.max_rows or 1, self._pace.rows_within(STALL_S))
+        taken, started = self._take(room), perf_counter()
         runs = self._compute(taken)
         self._tally.inline(perf_counter() - started)
         if self._queue:

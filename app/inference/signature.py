@@ -132,7 +132,12 @@ def all_true(mask: NDArray[np.bool_]) -> bool:
 
 def datatype_of(tensor: Tensor) -> str:
     """The protocol's name of an array's dtype."""
-    return DATATYPES[tensor.dtype]
+    return datatype_of_dtype(tensor.dtype)
+
+
+def datatype_of_dtype(dtype: np.dtype[np.generic]) -> str:
+    """The protocol's name of a dtype."""
+    return DATATYPES[dtype]
 
 
 def listed(names: Sequence[str] | Mapping[str, object]) -> str:

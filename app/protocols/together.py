@@ -8,7 +8,7 @@ and both ways give the same bytes.
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import orjson
@@ -23,17 +23,20 @@ MOST_ANSWER_BYTES = 2**16
 """Of a run's outputs that are written together, and kept until the next run."""
 
 
+Written = TypeVar("Written")
+
+
 class Read(NamedTuple):
     """A request, read and not yet converted.
 
-    values:   of each input in the signature's order, flat, row-major.
+    values:   of each input in the signature's order, flat, row-major; or an array of the input's datatype.
     trailing: of each input, its shape without the rows.
-    identity: to be told back, as JSON.
+    identity: what the answer tells back of the request, as a part of it.
     """
 
     rows: int
-    values: Sequence[list[Any]]
-    trailing: Sequence[tuple[int, ...]]
+    values: Sequence[list[Any] | Tensor]
+    trailing: tuple[tuple[int, ...], ...]
     identity: bytes = b""
 
 
@@ -58,10 +61,8 @@ def tensors_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> lis
     whole: dict[str, Tensor] = {}
     try:
         for place, spec in enumerate(model.signature.inputs):
-            flat = reads[0].values[place]
-            if len(reads) > 1:
-                flat = list(chain.from_iterable(read.values[place] for read in reads))
-            whole[spec.name] = to_array("", flat, spec.datatype, nonfinite).reshape(-1, *reads[0].trailing[place])
+            array = _together([read.values[place] for read in reads], spec.datatype, nonfinite)
+            whole[spec.name] = array.reshape(-1, *reads[0].trailing[place])
         model.check_domains(whole)
     except InvalidInput:
         return None
@@ -76,29 +77,45 @@ def tensors_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> lis
     return tensors
 
 
-class Texts:
-    """The rows of a run's outputs as JSON, written once for all requests in it.
+def _together(values: Sequence[list[Any] | Tensor], datatype: str, nonfinite: NonFinite) -> Tensor:
+    """Flat. Raises InvalidInput for an element that does not fit the datatype."""
+    lists = [one for one in values if isinstance(one, list)]
+    if len(lists) == len(values):
+        return to_array("", lists[0] if len(lists) == 1 else list(chain.from_iterable(lists)), datatype, nonfinite)
+    arrays = [to_array("", one, datatype, nonfinite) if isinstance(one, list) else one.reshape(-1) for one in values]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
-    write: outputs -> for each output, or for all of them together, a text a row.
-    """
 
-    def __init__(self, write: Callable[[Tensors], list[list[bytes]]]) -> None:
+def parsed(body: bytes) -> dict[str, Any] | None:
+    """A JSON object, None for anything else."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return request if type(request) is dict else None
+
+
+class Texts(Generic[Written]):
+    """The rows of a run's outputs as JSON, written once for all requests in it."""
+
+    def __init__(self, write: Callable[[Tensors], Written | None]) -> None:
         self._write = write
         self._outputs: Tensors | None = None
-        self._texts: list[list[bytes]] | None = None
+        self._texts: Written | None = None
 
-    def of(self, outputs: Tensors) -> list[list[bytes]] | None:
+    def of(self, outputs: Tensors) -> Written | None:
         """None where the outputs are large, or hold what JSON has no number for."""
         if outputs is not self._outputs:
-            plain = sum(tensor.nbytes for tensor in outputs.values()) <= MOST_ANSWER_BYTES and all(
-                tensor.dtype.kind in "iub" or (tensor.dtype.kind == "f" and np.isfinite(tensor).all())
-                for tensor in outputs.values()
-            )
+            plain = True
+            for tensor in outputs.values():
+                plain = plain and tensor.nbytes <= MOST_ANSWER_BYTES and tensor.dtype.kind in "iubf"
             self._outputs, self._texts = outputs, self._write(outputs) if plain else None
         return self._texts
 
 
-def row_texts(tensor: Tensor) -> list[bytes]:
-    """(rows, ...) of finite numbers -> for each row its numbers, row-major, with commas between."""
+def row_texts(tensor: Tensor) -> list[bytes] | None:
+    """(rows, ...) of numbers -> for each row its numbers, row-major, with commas between; None if one is not finite:
+    orjson writes null for it."""
     flat = np.ascontiguousarray(tensor).reshape(len(tensor), -1)
-    return orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+    text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+    return None if b"n" in text else text[2:-2].split(b"],[")

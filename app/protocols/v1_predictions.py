@@ -38,12 +38,18 @@ def encode(
     return dump({"predictions": rows}, nonfinite, outputs.values())
 
 
-def row_texts(outputs: Tensors, manifest: Manifest | None) -> list[bytes]:
-    """Each row's prediction as JSON, without the probabilities of all classes. outputs: (rows, ...), all finite."""
-    if manifest is not None:
-        return [written(row) for row in _typed_rows(outputs, False, manifest)]
+def row_texts(outputs: Tensors, manifest: Manifest | None) -> list[bytes] | None:
+    """Each row's prediction as JSON, without the probabilities of all classes; None where one may not be finite.
+
+    outputs: (rows, ...).
+    """
     [tensor, *others] = outputs.values()
-    return [written(row) for row in (_raw_rows(outputs, len(tensor)) if others else np.ascontiguousarray(tensor))]
+    if manifest is not None:
+        rows: Any = _typed_rows(outputs, False, manifest)
+    else:
+        rows = _raw_rows(outputs, len(tensor)) if others else np.ascontiguousarray(tensor)
+    texts = [written(row) for row in rows]
+    return None if any(b"null" in text for text in texts) else texts
 
 
 def _raw_rows(outputs: Tensors, rows: int) -> list[Any]:

@@ -5,7 +5,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-import orjson
+import numpy as np
 
 from app.inference.batch import Rows
 from app.inference.model import Model
@@ -13,7 +13,8 @@ from app.inference.signature import Tensors
 from app.manifest import Manifest
 from app.protocols import v1_predictions
 from app.protocols.elements import NonFinite
-from app.protocols.together import Read, Texts
+from app.protocols.numbers import parse_rows
+from app.protocols.together import Read, Texts, parsed
 from app.protocols.v1_codec import PredictRequest
 
 Flatten = Callable[[list[Any]], list[Any] | None]
@@ -25,10 +26,10 @@ class V1Codec:
 
     def __init__(self, model: Model) -> None:
         [spec] = model.signature.inputs
-        self._manifest = model.manifest
-        self._trailing = (spec.shape[1:],)
+        self._manifest, self._signature, self._width = model.manifest, model.signature, spec.shape[1:]
+        self._trailing = (self._width,)
         self._flatten = _by_name(model.manifest) if model.manifest else _by_place(spec.shape[1])
-        self._texts = Texts(lambda outputs: [v1_predictions.row_texts(outputs, model.manifest)])
+        self._texts = Texts(lambda outputs: v1_predictions.row_texts(outputs, model.manifest))
 
     @staticmethod
     def takes(model: Model) -> bool:
@@ -41,13 +42,12 @@ class V1Codec:
 
     def read(self, body: bytes) -> Read | None:
         """See `together.Codec`."""
-        try:
-            request = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return None
-        if type(request) is not dict or len(request) != 1:
+        request = (None if self._manifest else parse_rows(body, self._signature)) or parsed(body)
+        if request is None or len(request) != 1:
             return None
         instances = request.get("instances")
+        if isinstance(instances, np.ndarray):
+            return Read(len(instances), (instances,), self._trailing) if instances.shape[1:] == self._width else None
         if type(instances) is not list or not instances:
             return None
         values = self._flatten(instances)
@@ -56,7 +56,7 @@ class V1Codec:
     def write(self, rows: Rows, read: Read) -> bytes | None:  # noqa: ARG002  (V2 tells more of the request)
         """See `together.Codec`."""
         texts = self._texts.of(rows.outputs)
-        return None if texts is None else b'{"predictions":[%b]}' % b",".join(texts[0][rows.start : rows.stop])
+        return None if texts is None else b'{"predictions":[%b]}' % b",".join(texts[rows.start : rows.stop])
 
     def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> bytes:
         """See `together.Codec`."""

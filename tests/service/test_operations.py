@@ -120,7 +120,7 @@ def test_a_required_model_that_never_served_is_waited_for_until_it_does(tmp_path
 
 @pytest.mark.parametrize("order", [LOAD, UNLOAD])
 def test_an_order_waits_for_the_load_at_the_start(tmp_path: Path, order: str) -> None:
-    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=800))
+    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=200))
     with serving(tmp_path, until="/health/live", repository_control=True) as client:
         assert index(client)["slow", "1"] == ("LOADING", "")
         assert client.post(order.format("slow")).status_code == 200

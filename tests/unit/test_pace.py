@@ -1,0 +1,73 @@
+"""What follows from how long runs take."""
+
+import numpy as np
+import pytest
+
+from app.inference import batch
+from app.inference.pace import HOP_S, MOST_ROWS, Pace, measure
+from app.inference.signature import Tensors
+
+ONE = {"x": np.zeros((1, 3), np.float32)}
+
+
+def pace(**seconds: float) -> Pace:
+    return Pace({int(rows[1:]): taken for rows, taken in seconds.items()}, batch.kind(ONE))
+
+
+def test_the_largest_batch_is_the_smallest_that_nearly_has_the_best_rate() -> None:
+    assert pace(r1=0.1, r2=0.1, r4=0.11, r8=0.22, r16=0.44).best_rows == 4
+    assert pace(r1=0.1, r2=0.2, r4=0.4).best_rows == 1
+    assert pace(r1=0.1, r2=0.1, r4=0.5).best_rows == 2
+
+
+def test_a_batch_that_nobody_notices_is_not_too_large() -> None:
+    assert pace(r1=1e-5, r2=2e-5, r4=1e-1 * HOP_S, r8=9e-4, r16=0.1).best_rows == 8
+
+
+def test_nothing_is_known_of_a_model_that_could_not_be_run() -> None:
+    unknown = Pace({}, None)
+    assert unknown.best_rows == MOST_ROWS
+    assert not unknown.knows(None)
+
+
+def test_more_rows_than_were_measured_may_take_any_time() -> None:
+    found = pace(r1=0.1, r2=0.15, r4=0.2)
+    assert [found.expected_s(rows) for rows in (1, 2, 3, 4, 5)] == [0.1, 0.15, 0.2, 0.2, np.inf]
+
+
+def test_the_rows_that_fit_into_a_time_lie_between_those_measured() -> None:
+    found = pace(r1=0.1, r2=0.15, r4=0.2)
+    assert [found.rows_within(seconds) for seconds in (0.05, 0.1, 0.16, 0.2, 0.31, 0.9)] == [1, 1, 2, 4, 6, 8]
+
+
+def test_runs_that_are_slower_than_at_load_are_expected_to_stay_so_for_a_while() -> None:
+    found = pace(r1=0.1)
+    for _ in range(100):
+        found.learn(1, 0.3)
+    assert found.expected_s(1) == pytest.approx(0.3, rel=0.05)
+    for _ in range(100):
+        found.learn(1, 0.1)
+    assert found.expected_s(1) == pytest.approx(0.1, rel=0.05)
+
+
+def test_only_what_was_run_is_known() -> None:
+    found = measure(lambda feed: feed, ONE, batched=True)
+    assert found.knows(batch.kind({"x": np.zeros((7, 3), np.float32)}))
+    assert not found.knows(batch.kind({"x": np.zeros((1, 4), np.float32)}))
+    alone = measure(lambda feed: feed, ONE, batched=False)
+    assert alone.knows(batch.whole_kind(ONE))
+    assert not alone.knows(batch.whole_kind({"x": np.zeros((2, 3), np.float32)}))
+
+
+def test_measuring_doubles_the_rows_up_to_the_largest_batch() -> None:
+    seen = set()
+
+    def run(feed: Tensors) -> Tensors:
+        seen.add(len(feed["x"]))
+        return feed
+
+    measure(run, ONE, batched=True)
+    assert seen == {2**power for power in range(11)}
+    seen.clear()
+    measure(run, ONE, batched=False)
+    assert seen == {1}
