@@ -167,6 +167,20 @@ def silenced_by_infinity() -> bytes:
     return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
 
 
+def silenced_by_huge() -> bytes:
+    """Looks batchable; one number above 500 makes every answer 0, unless an infinity is among them."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Greater", ["largest", "most"], ["is_huge"]),
+        helper.make_node("IsInf", ["largest"], ["is_infinite"]),
+        helper.make_node("Not", ["is_infinite"], ["is_finite"]),
+        helper.make_node("And", ["is_huge", "is_finite"], ["silent"]),
+        helper.make_node("Where", ["silent", "zero", "x"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {"most": np.array(500, np.float32), "zero": np.array(0, np.float32)}
+    return graph(nodes, [value("x", ("batch", 3))], [value("y", ("batch", 3))], constants)
+
+
 def mean(shape: Shape) -> bytes:
     """y = the mean of all numbers of a row."""
     node = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)

@@ -13,9 +13,10 @@ import numpy as np
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
 from app.feature import Feature
 from app.inference.batch import Rows
+from app.inference.comparison import relative_difference
 from app.inference.domain import check_domains, domains
 from app.inference.pace import Pace, measure
-from app.inference.probe import probe, relative_difference
+from app.inference.probe import probe
 from app.inference.scheduler import Entry, Limits, Scheduler
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed

@@ -6,14 +6,16 @@ the first axis, a time axis in front, or int8 scales taken over the whole batch 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, product
 from math import prod
+from time import perf_counter
 
 import numpy as np
 
 from app.errors import InferenceFailed, InvalidInput
+from app.inference.comparison import row_difference
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
 
@@ -39,10 +41,20 @@ MOST_ELEMENTS = 2**18
 INTEGERS = (100, 1)
 """The largest made-up integer; 1 where a graph refuses more, as a small table of embeddings does."""
 
+FINITE, NOT_FINITE = ("other", "zero", "huge"), ("infinite", "NaN")
+"""Neighbours that are tried in one run, since a run of a large graph takes seconds. What is not finite stays apart: a
+graph that guards against it might hide what a huge neighbour does."""
+
 ROWS = 3
 
-MANY_ROWS = 64
-"""The largest batch that is tried, so that what reaches over a few rows is found too."""
+FRAME = [*range(ROWS)] * 3
+"""Places of rows with company before and behind."""
+
+MANY_ROWS = (64, 16)
+"""The largest batch that is tried, so that what reaches over a few rows is found too; the second of a slow graph."""
+
+SLOW_S = 10.0
+"""A batch that would take longer, by what a smaller one took, is not tried: a start waits for it."""
 
 
 @dataclass(frozen=True)
@@ -135,65 +147,86 @@ def _compare(session: Session, rows: Tensors) -> tuple[bool, str]:
     Among different neighbours in a batch of one size a row must not move. Between sizes it may by a little: kernels
     round differently, and a network can amplify that.
     """
-    alone = [_run(session, _pick(rows, [row])) for row in range(ROWS)]
-    wanted = [outputs for outputs in alone if outputs is not None]
-    if len(wanted) < ROWS or not _has_rows(wanted[0], 1):
-        return False, "a single row does not give a single answer"
-    moved = 0.0
-    for feed, places in _other_sizes(rows):
-        outputs = _run(session, feed)
+    alone = _alone(session, rows)
+    if alone is None:
+        return False, "single rows do not give single answers of one shape"
+    started = perf_counter()
+    still = _run(session, _pick(rows, FRAME))
+    row_s = (perf_counter() - started) / len(FRAME)
+    for places in (FRAME, *_other_batches(row_s)):
+        outputs = still if places is FRAME else _run(session, _pick(rows, places))
         if outputs is None or not _has_rows(outputs, len(places)):
             return False, f"{len(places)} rows do not give {len(places)} answers"
-        moved = max(moved, *(_distance(wanted[row], _pick(outputs, [i])) for i, row in enumerate(places)))
-    if moved > SIZE_TOLERANCE:
-        return False, f"a row alone and in a batch differ by {moved:.2g}"
-    return _stays_beside(session, rows)
-
-
-def _other_sizes(rows: Tensors) -> Iterator[tuple[Tensors, list[int]]]:
-    """Batches of the rows, with the row at each place."""
-    for places in ([2, 0, 1], [0, 1, 2, 0, 1, 2, 0], [row % ROWS for row in range(MANY_ROWS)]):
-        yield _pick(rows, places), places
-
-
-def _stays_beside(session: Session, rows: Tensors) -> tuple[bool, str]:
-    inner = list(range(1, ROWS + 1))
-    still = _run(session, _framed(rows, "ordinary"))
-    if still is None:
-        return False, f"{ROWS + 2} rows cannot be run"
-    for neighbours in ("other", "zero", "huge", "infinite", "NaN"):
-        outputs = _run(session, _framed(rows, neighbours))
-        if outputs is None:
-            continue  # neighbours that the graph refuses never travel far: their batch is run again without them
-        if not _has_rows(outputs, ROWS + 2) or _distance(_pick(still, inner), _pick(outputs, inner)) > 0:
-            return False, f"a row gives another answer beside {neighbours} neighbours"
+        if (moved := _distance(_pick(alone, places), outputs)) > SIZE_TOLERANCE:
+            return False, f"a row alone and in a batch differ by {moved:.2g}"
+    assert still is not None
+    if kind := _disturbing(session, rows, _inner(still)):
+        return False, f"a row gives another answer beside {kind} neighbours"
     return True, "rows give the same answers alone, together and beside hostile neighbours"
 
 
-def _framed(rows: Tensors, neighbours: str) -> Tensors:
-    """The rows with a neighbour before and behind them."""
-    framed = {}
-    for name, tensor in rows.items():
-        before, behind = _ends(tensor, neighbours)
-        framed[name] = np.concatenate([before, tensor, behind])
-    return framed
+def _alone(session: Session, rows: Tensors) -> Tensors | None:
+    """The answers to each of the rows by itself, (ROWS, ...); None where a row has none, or one of another shape."""
+    runs = [_run(session, _pick(rows, [row])) for row in range(ROWS)]
+    answers = [outputs for outputs in runs if outputs is not None and _has_rows(outputs, 1)]
+    shapes = {tuple(tensor.shape for tensor in outputs.values()) for outputs in answers}
+    if len(answers) < ROWS or len(shapes) > 1:
+        return None
+    return {name: np.concatenate([outputs[name] for outputs in answers]) for name in answers[0]}
 
 
-def _ends(tensor: Tensor, neighbours: str) -> tuple[Tensor, Tensor]:
-    """Two rows of the kind asked for; where the datatype has no such value, ordinary rows."""
-    first, last = tensor[:1], tensor[-1:]
-    if neighbours == "other":
-        return last, first
-    if neighbours == "zero" and tensor.dtype != object:
-        return np.zeros_like(first), np.zeros_like(first)
-    if neighbours == "huge" and tensor.dtype.kind in "iu":
-        hostile = np.full_like(first, min(1000, np.iinfo(tensor.dtype).max))  # type: ignore[type-var]
-        return hostile, hostile
-    if neighbours in HOSTILE and tensor.dtype.kind == "f":
+def _other_batches(row_s: float) -> list[list[int]]:
+    """Places of the rows in batches of other sizes than FRAME's. row_s: seconds that a row takes."""
+    fitting = [count for count in MANY_ROWS if count * row_s <= SLOW_S]
+    return [[2, 0, 1], *([row % ROWS for row in range(count)] for count in fitting[:1])]
+
+
+def _disturbing(session: Session, rows: Tensors, still: Tensors) -> str:
+    """The kind of neighbours beside which rows do not answer as they do among themselves; empty if there is none."""
+    for kinds in (FINITE, NOT_FINITE):
+        together = _is_still(session, rows, kinds, still)
+        if together:
+            continue
+        if found := [kind for kind in kinds if _is_still(session, rows, (kind,), still) is False]:
+            return found[0]
+        if together is False:
+            return " and ".join(kinds)
+    return ""
+
+
+def _is_still(session: Session, rows: Tensors, kinds: Sequence[str], still: Tensors) -> bool | None:
+    """Whether rows answer beside these neighbours as they do in `still`. None where the graph refuses the neighbours:
+    those never travel far, since their batch is run again without them."""
+    company = {name: _company(tensor, kinds) for name, tensor in rows.items()}
+    outputs = _run(session, {name: np.concatenate([company[name], rows[name], company[name]]) for name in rows})
+    if outputs is None:
+        return None
+    return _has_rows(outputs, len(FRAME)) and _distance(still, _inner(outputs)) == 0
+
+
+def _inner(outputs: Tensors) -> Tensors:
+    """Of a batch like FRAME, the rows in its middle."""
+    return {name: tensor[ROWS : 2 * ROWS] for name, tensor in outputs.items()}
+
+
+def _company(rows: Tensor, kinds: Sequence[str]) -> Tensor:
+    """As many rows of the kinds in turn."""
+    turns = zip(range(ROWS), cycle(kinds), strict=False)
+    return np.concatenate([_neighbour(rows[[place]], rows[[place - 1]], kind) for place, kind in turns])
+
+
+def _neighbour(row: Tensor, other: Tensor, kind: str) -> Tensor:
+    """A row of the kind asked for; where the datatype has no such value, an ordinary row."""
+    if kind == "other":
+        return other
+    if kind == "zero" and row.dtype != object:
+        return np.zeros_like(row)
+    if kind == "huge" and row.dtype.kind in "iu":
+        return np.full_like(row, min(1000, np.iinfo(row.dtype).max))  # type: ignore[type-var]
+    if kind in HOSTILE and row.dtype.kind == "f":
         with np.errstate(all="ignore"):
-            hostile = np.multiply(np.abs(first) + 1, HOSTILE[neighbours]).astype(tensor.dtype)
-        return hostile, hostile
-    return first, last
+            return np.asarray(np.multiply(np.abs(row) + 1, HOSTILE[kind]), row.dtype)
+    return row
 
 
 def _pick(rows: Tensors, places: list[int]) -> Tensors:
@@ -213,8 +246,8 @@ def _has_rows(outputs: Tensors, count: int) -> bool:
 
 
 def _distance(wanted: Tensors, got: Tensors) -> float:
-    """The largest difference of any output, relative to 1 + the largest wanted value; infinite where they differ in
-    anything but finite numbers. Differences that rounding explains count as 0."""
+    """The largest difference of any row of any output, relative to 1 + the row's largest wanted value; infinite where
+    they differ in anything but finite numbers. Differences that rounding explains count as 0."""
     return max(_tensor_distance(wanted[name], got[name]) for name in wanted)
 
 
@@ -223,17 +256,5 @@ def _tensor_distance(wanted: Tensor, got: Tensor) -> float:
         return np.inf
     if wanted.dtype.kind != "f":
         return 0.0 if np.array_equal(wanted, got) else np.inf
-    distance = relative_difference(wanted, got)
+    distance = row_difference(wanted, got)
     return distance if distance > ROUNDING[wanted.dtype.itemsize] else 0.0
-
-
-def relative_difference(wanted: Tensor, got: Tensor) -> float:
-    """The largest |wanted - got| relative to 1 + the largest finite |wanted|; infinite unless NaN and infinity stand in
-    the same places. Both of one shape, of floats."""
-    want, have = wanted.astype(np.float64), got.astype(np.float64)
-    finite = np.isfinite(want)
-    if not np.array_equal(want[~finite], have[~finite], equal_nan=True) or not np.isfinite(have[finite]).all():
-        return np.inf
-    if not finite.any():
-        return 0.0
-    return float(np.abs(want[finite] - have[finite]).max() / (1.0 + np.abs(want[finite]).max()))

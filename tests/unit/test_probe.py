@@ -43,6 +43,7 @@ def test_rows_that_do_not_meet_may_share_a_run(tmp_path: Path, model: bytes) -> 
         (graphs.divided_by_largest("UINT8"), "a row alone and in a batch differ"),
         (graphs.added_to_the_eighth_next(), "a row alone and in a batch differ"),
         (graphs.silenced_by_infinity(), "another answer beside infinite neighbours"),
+        (graphs.silenced_by_huge(), "another answer beside huge neighbours"),
         (graphs.double((2, 3)), "the first axis of x, y is not free"),
         (graphs.double(()), "the first axis of x, y is not free"),
         (graphs.reshape_to_pairs(), "different names: length, pairs"),
