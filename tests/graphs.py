@@ -208,15 +208,15 @@ def reshape_to_pairs() -> bytes:
     return graph([node], [value("x", ("length",))], [value("y", ("pairs", 2))], constants)
 
 
-def with_external_weights(location: str) -> bytes:
-    """y = x + weight, whose weight lies in another file."""
-    model = onnx.ModelProto.FromString(times(2))
-    [weight] = model.graph.initializer
+def with_external_weights(location: str, model: bytes | None = None) -> bytes:
+    """The model, y = 2 x if there is none, its one constant at the start of another file."""
+    parsed = onnx.ModelProto.FromString(model or times(2))
+    [weight] = parsed.graph.initializer
+    weight.external_data.add(key="location", value=location)
+    weight.external_data.add(key="length", value=str(len(weight.raw_data)))
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value=location)
-    weight.external_data.add(key="length", value="4")
-    return bytes(model.SerializeToString())
+    return bytes(parsed.SerializeToString())
 
 
 def slow(turns: int = 300) -> bytes:
