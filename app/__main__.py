@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from app import check, workers
+from app import workers
 from app.manifest import explain
 from app.settings import Settings, table
 
@@ -64,6 +64,8 @@ def _check(arguments: list[str]) -> int:
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python -m app check FOLDER", file=sys.stderr)
         return 2
+    from app import check  # it opens models, which the supervisor of `serve` does not: so that has no onnxruntime
+
     return check.run(Path(arguments[0]))
 
 

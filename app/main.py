@@ -20,7 +20,7 @@ from app.metrics import Metrics
 from app.openapi import Policy
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
-from app.protocols.media import MediaLimits
+from app.protocols.allowance import MediaLimits
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings

@@ -4,6 +4,7 @@ Sockets of their own (SO_REUSEPORT) let the kernel spread connections evenly; a 
 connections while its workers stop.
 """
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -73,8 +74,10 @@ def serve_here(
     settings: Settings, bound: socket.socket, supervisor: Connection | None = None, orders: Sequence[Order] = ()
 ) -> int:
     """Serve in this process on a bound socket. orders: given before it started, to others."""
+    gc.disable()  # what is imported stays: the collector would look at it again and again, for a tenth of the start
     from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
 
+    gc.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)  # uvicorn puts its own in place, and raises the signal again when it has stopped
     host, port = bound.getsockname()[:2]

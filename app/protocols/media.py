@@ -1,5 +1,7 @@
 """Images and sounds to arrays: pure functions over Pillow, libsndfile and soxr, with a bound on what a file may become.
 
+Imported when a caller sends the first file: most services never see one, and would take a tenth longer to start.
+
 A few bytes can claim to be gigabytes, so sizes are taken off the request's allowance by what the header says, before
 anything is decoded. What a library raises over a hostile file is the caller's mistake, told without its words.
 """
@@ -7,7 +9,6 @@ anything is decoded. What a library raises over a hostile file is the caller's m
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from threading import Lock
 from typing import Any
@@ -22,8 +23,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from app.errors import InvalidInput, MediaTooLarge, ServingError
+from app.errors import InvalidInput, ServingError
 from app.feature import Feature
+from app.protocols.allowance import Allowance
 
 IMAGES: tuple[tuple[str, bytes, bytes, type[ImageFile]], ...] = (
     ("PNG image", b"\x89PNG\r\n\x1a\n", b"", PngImageFile),
@@ -51,37 +53,6 @@ FULL_SCALE = 1.0
 
 _QUIET = Lock()
 """Held while Pillow's warnings are off, since that is a state of the whole process."""
-
-
-@dataclass(frozen=True)
-class MediaLimits:
-    """What the media of one request may come to, all together.
-
-    pixels:  of images, as sent or as the model takes them, whichever is more.
-    samples: of sounds, frames x channels, likewise.
-    """
-
-    pixels: int
-    samples: int
-
-
-class Allowance:
-    """What is left of a request's limits. Raises MediaTooLarge when more is taken."""
-
-    def __init__(self, limits: MediaLimits) -> None:
-        self._limits, self._pixels, self._samples = limits, limits.pixels, limits.samples
-
-    def take_pixels(self, count: int) -> None:
-        self._pixels -= count
-        if self._pixels < 0:
-            raise MediaTooLarge(f"the images come to more than {self._limits.pixels} pixels, all of a request together")
-
-    def take_samples(self, count: int) -> None:
-        self._samples -= count
-        if self._samples < 0:
-            raise MediaTooLarge(
-                f"the sounds come to more than {self._limits.samples} samples, all of a request together"
-            )
 
 
 def read_image(data: bytes, feature: Feature, allowance: Allowance) -> NDArray[np.float64]:

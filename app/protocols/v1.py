@@ -18,9 +18,9 @@ from app.bodies import (
 from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec, v1_metadata, v1_predictions
+from app.protocols.allowance import MediaLimits
 from app.protocols.answers import ModelDescription, ModelNames, ModelStatus, ModelUnready
 from app.protocols.elements import NonFinite
-from app.protocols.media import MediaLimits
 from app.refusals import refused
 from app.web import find_model, repository, version_number
 

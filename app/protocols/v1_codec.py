@@ -16,8 +16,8 @@ from app.inference.domain import MOST_VIOLATIONS
 from app.inference.signature import Signature, Tensor, Tensors, TensorSpec, listed
 from app.manifest import Manifest
 from app.protocols import b64, numbers
+from app.protocols.allowance import Allowance, MediaLimits
 from app.protocols.elements import NonFinite, flatten, kind_of, nested_shape, parse, to_array
-from app.protocols.media import Allowance, MediaLimits
 from app.protocols.v1_features import read_columns, read_instances, told_together, violation_text
 from app.protocols.v1_values import index_of
 

@@ -19,7 +19,7 @@ from app.feature import Feature
 from app.inference.domain import MOST_VIOLATIONS, domains
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, listed
 from app.manifest import InputTensor, Manifest
-from app.protocols import media
+from app.protocols.allowance import Allowance
 from app.protocols.elements import kind_of, to_array
 from app.protocols.v1_values import ABSENT, element_of, parts_of, read_value
 
@@ -61,15 +61,13 @@ class Column:
     problems: list[Problem]
 
 
-def read_instances(
-    instances: list[Any], signature: Signature, manifest: Manifest, allowance: media.Allowance
-) -> Tensors:
+def read_instances(instances: list[Any], signature: Signature, manifest: Manifest, allowance: Allowance) -> Tensors:
     """Tensors of a list of objects. Raises InvalidInput, MediaTooLarge."""
     tensors = _at_once(instances, signature, manifest)
     return _one_by_one(_by_rows(instances, manifest), signature, manifest, allowance) if tensors is None else tensors
 
 
-def read_columns(inputs: Any, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
+def read_columns(inputs: Any, signature: Signature, manifest: Manifest, allowance: Allowance) -> Tensors:
     """Tensors of {feature: [value a row]}. Raises InvalidInput, MediaTooLarge."""
     sent = _by_columns(inputs, manifest)
     instances = [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
@@ -153,7 +151,7 @@ def _by_columns(inputs: Any, manifest: Manifest) -> Sent:
     return Sent(rows, columns, problems, by_columns=True)
 
 
-def _one_by_one(sent: Sent, signature: Signature, manifest: Manifest, allowance: media.Allowance) -> Tensors:
+def _one_by_one(sent: Sent, signature: Signature, manifest: Manifest, allowance: Allowance) -> Tensors:
     datatypes = {spec.name: spec.datatype for spec in signature.inputs}
     columns = {
         feature.name: _column(
@@ -198,7 +196,7 @@ def _outside(
 
 
 def _column(
-    values: Sequence[Any], feature: Feature, datatype: str, place: Callable[[int], str], allowance: media.Allowance
+    values: Sequence[Any], feature: Feature, datatype: str, place: Callable[[int], str], allowance: Allowance
 ) -> Column:
     if feature.kind not in ("image", "audio"):
         with suppress(InvalidInput):

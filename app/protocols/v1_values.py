@@ -14,14 +14,15 @@ import numpy as np
 from app.errors import InvalidInput
 from app.feature import Feature
 from app.inference.signature import DTYPES, Tensor
-from app.protocols import b64, media
+from app.protocols import b64
+from app.protocols.allowance import Allowance
 from app.protocols.elements import flatten, kind_of, to_array
 
 ABSENT = object()
 """In the place of a value that is not there."""
 
 
-def read_value(value: Any, feature: Feature, datatype: str, allowance: media.Allowance) -> Tensor:
+def read_value(value: Any, feature: Feature, datatype: str, allowance: Allowance) -> Tensor:
     """One value as an array of the feature's shape. Raises InvalidInput with what follows the value's place."""
     if feature.kind in ("image", "audio"):
         if isinstance(value, dict):
@@ -37,9 +38,9 @@ def read_value(value: Any, feature: Feature, datatype: str, allowance: media.All
         raise InvalidInput(first_wrong(elements, feature.shape, datatype)) from None
 
 
-def _decoded(
-    value: dict[str, Any], feature: Feature, allowance: media.Allowance, dtype: np.dtype[np.generic]
-) -> Tensor:
+def _decoded(value: dict[str, Any], feature: Feature, allowance: Allowance, dtype: np.dtype[np.generic]) -> Tensor:
+    from app.protocols import media  # when the first file comes: a service that takes none starts without its libraries
+
     with _told_after_colon():
         data = b64.read_bytes(value)
         read = media.read_image if feature.kind == "image" else media.read_sound
@@ -47,7 +48,7 @@ def _decoded(
     return array.astype(dtype) if dtype.kind == "f" else np.rint(array).astype(dtype)
 
 
-def _padded(value: list[Any], feature: Feature, allowance: media.Allowance) -> list[Any]:
+def _padded(value: list[Any], feature: Feature, allowance: Allowance) -> list[Any]:
     """The numbers of a sound with silence behind, as behind a file."""
     [samples] = feature.shape
     if not 0 < len(value) <= samples:

@@ -13,7 +13,8 @@ from PIL import Image
 
 from app.errors import InvalidInput, MediaTooLarge
 from app.feature import Feature
-from app.protocols.media import Allowance, MediaLimits, read_image, read_sound
+from app.protocols.allowance import Allowance, MediaLimits
+from app.protocols.media import read_image, read_sound
 from tests.media import claiming, lasting, noise, picture, sine, sound
 
 RATE = 16_000

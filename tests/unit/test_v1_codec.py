@@ -10,7 +10,7 @@ from app.errors import InvalidInput, MediaTooLarge, OutsideDomain
 from app.inference.domain import check_domains, domains
 from app.inference.signature import Signature, TensorSpec
 from app.protocols import v1_codec, v1_predictions
-from app.protocols.media import MediaLimits
+from app.protocols.allowance import MediaLimits
 from tests.manifests import HEIGHT, LENGTH, WIDTH, manifest
 from tests.media import b64, noise, picture, sound
 
