@@ -74,7 +74,7 @@ def serve_here(
     settings: Settings, bound: socket.socket, supervisor: Connection | None = None, orders: Sequence[Order] = ()
 ) -> int:
     """Serve in this process on a bound socket. orders: given before it started, to others."""
-    gc.disable()  # what is imported stays: the collector would look at it again and again, for a tenth of the start
+    gc.disable()  # what is imported stays: the collector would look at it again and again, for 6 % of the time
     from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
 
     gc.enable()

@@ -1,6 +1,6 @@
 """Images and sounds to arrays: pure functions over Pillow, libsndfile and soxr, with a bound on what a file may become.
 
-Imported when a caller sends the first file: most services never see one, and would take a tenth longer to start.
+Imported when a caller sends the first file: most services never see one, and need not load three libraries for it.
 
 A few bytes can claim to be gigabytes, so sizes are taken off the request's allowance by what the header says, before
 anything is decoded. What a library raises over a hostile file is the caller's mistake, told without its words.
