@@ -29,8 +29,8 @@ from app.inference.model import Model
 from app.inference.scheduler import Entry
 from app.inference.signature import Tensors
 from app.protocols import v1, v2
-from app.protocols.elements import NonFinite
 from app.protocols.allowance import MediaLimits
+from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, tensors_of
 from app.protocols.v1_together import V1Codec
 from app.protocols.v2_together import V2Codec

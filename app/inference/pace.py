@@ -35,6 +35,8 @@ HOP_S = 1e-4
 WORTH = 0.95
 """Of the best rate that was measured: the smallest batch with so much of it is the largest that is made."""
 
+UNMEASURED_ROWS = 8
+
 SHORT_S = 1e-3
 """A batch whose run takes no longer is not too large, whatever a disturbed measurement says of its rate."""
 
@@ -68,13 +70,16 @@ class Pace:
 
     @property
     def best_rows(self) -> int:
-        """The smallest batch at nearly the best rate, or the largest that is over before anyone notices. MOST_ROWS if
-        nothing is known."""
+        """The smallest batch at nearly the best rate, or the largest that is over before anyone notices.
+
+        MOST_ROWS if nothing is known. UNMEASURED_ROWS where a slow model was not measured far enough to tell.
+        """
         measured = [*zip(self._rows, self._seconds, strict=True)]
         best = max((rows / (seconds + HOP_S) for rows, seconds in measured), default=0.0)
         worth = [rows for rows, seconds in measured if rows / (seconds + HOP_S) >= WORTH * best]
         short = [rows for rows, seconds in measured if seconds <= SHORT_S]
-        return max(worth[:1] + short[-1:], default=MOST_ROWS)
+        rising = [UNMEASURED_ROWS] if len(worth) == 1 and worth == self._rows[-1:] else []
+        return max(worth[:1] + short[-1:] + rising, default=MOST_ROWS)
 
     def expected_s(self, rows: int) -> float:
         """Seconds of a run of so many rows; infinite for more than were measured."""

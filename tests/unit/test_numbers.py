@@ -11,7 +11,7 @@ import pytest
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES, Signature, TensorSpec
 from app.protocols import numbers, v1_codec, v2_codec
-from app.protocols.media import MediaLimits
+from app.protocols.allowance import MediaLimits
 
 NUMERIC = [name for name in DTYPES if name not in ("BOOL", "BYTES")]
 

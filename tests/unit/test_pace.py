@@ -20,6 +20,12 @@ def test_the_largest_batch_is_the_smallest_that_nearly_has_the_best_rate() -> No
     assert pace(r1=0.1, r2=0.1, r4=0.5).best_rows == 2
 
 
+def test_a_slow_model_that_could_not_be_measured_further_makes_batches_all_the_same() -> None:
+    assert pace(r1=2.0).best_rows == 8
+    assert pace(r1=0.1, r2=0.1).best_rows == 8
+    assert pace(r1=0.1, r2=0.2).best_rows == 1
+
+
 def test_a_batch_that_nobody_notices_is_not_too_large() -> None:
     assert pace(r1=1e-5, r2=2e-5, r4=1e-1 * HOP_S, r8=9e-4, r16=0.1).best_rows == 8
 
