@@ -17,8 +17,8 @@ from benchmarks.environments import python
 from benchmarks.networks import CACHE, network, repository
 from benchmarks.traffic import Request, Traffic
 
-PATIENCE_S = 90
-"""For a first right answer, of the slowest server."""
+PATIENCE_S = 120
+"""For a first right answer, of the slowest server and of ours under valgrind."""
 
 Command = Callable[[int, Sequence[str], bool], list[str | Path]]
 """Port, models, and whether bodies are binary, to what starts the server."""
