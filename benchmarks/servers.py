@@ -33,6 +33,7 @@ class Server:
     binary:   it has a binary body.
     bare_bytes: that body is the tensor's bytes alone, not the protocol's extension.
     answers:  it computes what it answers.
+    several:  it can serve more than one network at a time.
     """
 
     name: str
@@ -42,10 +43,14 @@ class Server:
     binary: bool = True
     bare_bytes: bool = True
     answers: bool = True
+    several: bool = True
 
     def serves(self, traffic: Sequence[Traffic]) -> bool:
         """Can all of this be sent to it?"""
-        return all(one.model in self.models and (self.binary or not one.binary) for one in traffic)
+        one_model = len({one.model for one in traffic}) == 1
+        return (self.several or one_model) and all(
+            one.model in self.models and (self.binary or not one.binary) for one in traffic
+        )
 
     def request(self, traffic: Traffic, seed: int) -> Request:
         """A request as this server wants it."""
@@ -74,6 +79,11 @@ SERVERS = (
     Server("bare uvicorn", bare, peer=False, models=frozenset({"mlp"}), binary=False, answers=False),
     Server("mosec, 2 workers", partial(peer, module="mosec")),
     Server("mosec, batch 16", partial(peer, module="mosec", batching=16)),
+    Server("PyTriton", partial(peer, module="pytriton"), bare_bytes=False),
+    Server("MLServer", partial(peer, module="mlserver"), binary=False),
+    Server("FastAPI by hand", partial(peer, module="fastapi")),
+    Server("LitServe", partial(peer, module="litserve"), binary=False),
+    Server("BentoML", partial(peer, module="bentoml"), binary=False, several=False),
 )
 
 
