@@ -16,8 +16,9 @@ from itertools import groupby
 
 from tqdm import tqdm
 
+from benchmarks import limits
 from benchmarks.cases import CASES, Case
-from benchmarks.measure import Measured, measure
+from benchmarks.measure import Measured, limit, measure
 from benchmarks.networks import CACHE
 from benchmarks.report import report
 from benchmarks.servers import OURS, SERVERS, Running, Server, running
@@ -66,8 +67,11 @@ def run(cases: Sequence[Case], servers: Sequence[Server], rounds: int, seconds: 
     for (model, _), group in groupby(cases, same_servers):
         together = [*group]
         with all_running(servers, together[0]) as ready:
+            ceiling = limits.best(model)
             turns = [(r, case, one) for r in range(rounds + 1) for case in together for one in ready]
             for number, case, one in tqdm(turns, desc=model, file=sys.stderr, disable=None):
+                if one is ready[0] and number:
+                    results.append(limit(case, ceiling, number, seconds))
                 measured = measure(case, one, number, seconds)
                 if number or measured.problem:
                     results.append(measured)

@@ -1,8 +1,9 @@
 """One closed-loop run on one server: what wrk saw, what the server took, whether its answers were right."""
 
 from dataclasses import dataclass
+from math import nan
 
-from benchmarks import processes, wrk
+from benchmarks import limits, processes, wrk
 from benchmarks.cases import Case
 from benchmarks.probe import probing
 from benchmarks.servers import Running
@@ -10,7 +11,11 @@ from benchmarks.servers import Running
 
 @dataclass(frozen=True)
 class Measured:
-    """processor_us: of the server's processes, for one request. problem: why the run does not count."""
+    """One round. NaN stands for what does not apply.
+
+    processor_us: of the server's processes, for one request.
+    problem:      why the run does not count.
+    """
 
     case: str
     server: str
@@ -47,3 +52,9 @@ def measure(case: Case, running: Running, round_number: int, seconds: int) -> Me
         memory_mib=processes.memory_mib(running.pid),
         problem=wrong[0] if wrong else None,
     )
+
+
+def limit(case: Case, setting: limits.Setting, round_number: int, seconds: int) -> Measured:
+    """What the network gives without any server."""
+    rows = limits.rows_per_s(case.traffic.model, setting, seconds)
+    return Measured(case.name, str(setting), round_number, rows, nan, nan, nan, nan, nan)

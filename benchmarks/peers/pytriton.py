@@ -1,5 +1,7 @@
 """PyTriton: Triton's HTTP server in front of two Python processes that batch what waits, without waiting for more."""
 
+import os
+import sysconfig
 from functools import partial
 
 import numpy as np
@@ -23,6 +25,8 @@ def infer(network: Network, **inputs: np.ndarray) -> list[np.ndarray]:
 def main() -> None:
     """Serve until stopped."""
     asked = arguments()
+    # Triton's own interpreter must load the library of the Python whose modules it uses, not another of the system's.
+    os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
     triton = Triton(
         config=TritonConfig(http_address="127.0.0.1", http_port=asked.port, allow_grpc=False, allow_metrics=False)
     )
