@@ -1,0 +1,170 @@
+"""Latencies of requests that arrive at a rate: half of what a server can answer, and four networks at the same time.
+
+    python -m benchmarks.arrivals                     all servers
+    python -m benchmarks.arrivals --servers mosec     Headrace and those with this in their name
+
+A server's capacity is first measured in a closed loop of 32 connections. "Half" sends the tiny network half of that;
+Headrace is also sent half of what the best peer can answer, to compare them at one rate. "Mixed" sends each of four
+networks an eighth of its own capacity, first alone and then all together: nobody should pay for a slow neighbour.
+Latencies of all rounds are pooled, so that a 99.9th percentile stands on enough of them.
+"""
+
+import argparse
+import base64
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import chain
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks import wrk
+from benchmarks.networks import CACHE
+from benchmarks.servers import OURS, SERVERS, Running, Server, running
+from benchmarks.traffic import Request, Traffic
+
+TINY = Traffic("mlp")
+MIXED = (Traffic("mlp"), Traffic("cnn"), Traffic("wide"), Traffic("encoder"))
+CONNECTIONS = 32
+CAPACITY_S = 3
+
+Latencies = dict[tuple[str, str], list[float]]
+"""Server and what was sent -> milliseconds, of all rounds."""
+
+
+def capacity(one: Running, traffic: Traffic, seconds: int) -> float:
+    """Requests a second in a closed loop. Raises RuntimeError if there is none."""
+    seen = wrk.load(one.port, one.server.request(traffic, seed=0), CONNECTIONS, seconds)
+    if not seen.requests or seen.failures:
+        raise RuntimeError(f"{one.server.name}: {seen.requests} {traffic.model} in {seconds} s, {seen.failures} failed")
+    return seen.requests / seen.seconds
+
+
+def arrive(one: Running, rates: dict[Traffic, float], seconds: float) -> list[list[float]]:
+    """Milliseconds of every request of each kind. Raises RuntimeError if one fails or the server cannot keep up."""
+    streams = [{"rate": rate, "request": whole(one.server.request(kind, seed=0))} for kind, rate in rates.items()]
+    command = [sys.executable, "-m", "benchmarks.openloop", str(one.port), str(seconds)]
+    done = subprocess.run(command, input=json.dumps(streams), capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{one.server.name}: {done.stderr.strip().splitlines()[-1]}")
+    latencies: list[list[float]] = json.loads(done.stdout)
+    return latencies
+
+
+def whole(request: Request) -> str:
+    """The HTTP request as it goes over the wire, in base64."""
+    headers = {"Host": "127.0.0.1", "Content-Length": str(len(request.body)), **request.headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return base64.b64encode(f"POST {request.path} HTTP/1.1\r\n{head}\r\n".encode() + request.body).decode()
+
+
+class Arrivals:
+    """What arrived and how long it took. rates: requests a second by server and what was sent."""
+
+    def __init__(self) -> None:
+        self.rates: dict[tuple[str, str], float] = {}
+        self.latencies: Latencies = defaultdict(list)
+        self.problems: list[str] = []
+
+    def send(self, one: Running, what: str, rates: dict[Traffic, float], seconds: float) -> None:
+        """One round. what: names it; a name for each of several kinds follows from the model's."""
+        try:
+            found = arrive(one, rates, seconds)
+        except RuntimeError as error:
+            self.problems.append(f"WRONG {what}, {error}")
+            return
+        for (kind, rate), latencies in zip(rates.items(), found, strict=True):
+            key = one.server.name, f"{what}, {kind.model}"
+            self.rates[key] = rate
+            self.latencies[key] += latencies
+
+    def percentiles(self, server: str, what: str) -> list[float]:
+        """50th, 99th and 99.9th, in milliseconds; NaN if nothing was measured."""
+        found = self.latencies.get((server, what))
+        return [float(p) for p in np.percentile(found, [50, 99, 99.9])] if found else [np.nan] * 3
+
+
+def half(arrivals: Arrivals, servers: Sequence[Server], rounds: int, seconds: int) -> None:
+    """The tiny network at half of capacity."""
+    with ExitStack() as stack:
+        ready = [stack.enter_context(running(s, [TINY])) for s in servers if s.serves([TINY])]
+        capacities = {one.server.name: capacity(one, TINY, CAPACITY_S) for one in ready}
+        best = max((capacities[one.server.name] for one in ready if one.server.peer), default=0)
+        for one in tqdm(ready * rounds, desc="half", file=sys.stderr, disable=None):
+            arrivals.send(one, "half of capacity", {TINY: capacities[one.server.name] / 2}, seconds)
+            if one.server is OURS and best:
+                arrivals.send(one, "half of the best peer's capacity", {TINY: best / 2}, seconds)
+
+
+def mixed(arrivals: Arrivals, servers: Sequence[Server], rounds: int, seconds: int) -> None:
+    """Four networks, each alone and all together."""
+    for server in tqdm([s for s in servers if s.serves(MIXED)], desc="mixed", file=sys.stderr, disable=None):
+        try:
+            with running(server, MIXED) as one:
+                alone_and_together(arrivals, one, rounds, seconds)
+        except RuntimeError as error:
+            arrivals.problems.append(f"WRONG mixed, {error}")
+
+
+def alone_and_together(arrivals: Arrivals, one: Running, rounds: int, seconds: int) -> None:
+    """Each network at the same rate both ways."""
+    rates = {kind: capacity(one, kind, CAPACITY_S) / (2 * len(MIXED)) for kind in MIXED}
+    for _ in range(rounds):
+        for kind, rate in rates.items():
+            arrivals.send(one, "alone", {kind: rate}, seconds)
+        arrivals.send(one, "together", rates, seconds)
+
+
+def report(arrivals: Arrivals) -> str:
+    """Both as Markdown tables."""
+    lines = ["| server | sent | requests/s | p50 ms | p99 ms | p99.9 ms |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for (server, what), rate in arrivals.rates.items():
+        if what.startswith("half"):
+            p50, p99, p999 = arrivals.percentiles(server, what)
+            lines.append(f"| {server} | {what} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {p999:.2f} |")
+    lines += ["", "| server | network | requests/s | p99 alone, ms | p99 together, ms | times that |"]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
+    for (server, what), rate in arrivals.rates.items():
+        if what.startswith("together"):
+            network = what.split(", ")[1]
+            alone, together = (arrivals.percentiles(server, f"{how}, {network}")[1] for how in ("alone", "together"))
+            lines.append(
+                f"| {server} | {network} | {rate:,.0f} | {alone:.2f} | {together:.2f} | {together / alone:.2f} |"
+            )
+    return "\n".join(chain(lines, [""], arrivals.problems))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.arrivals",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--servers", nargs="*", default=[""], metavar="WORD", help="only servers with one of these")
+    parser.add_argument("--only", choices=("half", "mixed"), help="one of the two")
+    parser.add_argument("--rounds", type=int, default=3, help="each of so many seconds on each server (3)")
+    parser.add_argument("--seconds", type=int, default=5, help="of arrivals in a round (5)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure and print; 1 if a request failed or a server fell behind."""
+    asked = arguments()
+    servers = [s for s in SERVERS if s is OURS or any(word in s.name for word in asked.servers)]
+    arrivals = Arrivals()
+    for measure in (half, mixed):
+        if asked.only in (None, measure.__name__):
+            measure(arrivals, servers, asked.rounds, asked.seconds)
+    text = report(arrivals)
+    (CACHE / "arrivals.md").write_text(text)
+    print(text)
+    return 1 if arrivals.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
