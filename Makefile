@@ -53,6 +53,9 @@ test: lint
 bench: develop
 	benchmarks/install
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.arrivals
+	-$(BIN)/python -m benchmarks.startup
+	-$(BIN)/python -m benchmarks.instructions
 
 bench-quick: develop
 	benchmarks/install

@@ -4,6 +4,7 @@
 
 All servers that can serve a kind of traffic are started together and loaded one after the other, round by round, so
 that a machine whose speed drifts drifts for all. Load generator and server share the machine's cores.
+The table is printed and kept as .cache/bench/load.md, each run in load.json, a picture of them in load.png.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from benchmarks import limits
 from benchmarks.cases import CASES, Case
 from benchmarks.measure import Measured, limit, measure
 from benchmarks.networks import CACHE
+from benchmarks.plot import plot
 from benchmarks.report import report
 from benchmarks.servers import OURS, SERVERS, Running, Server, running
 
@@ -87,6 +89,7 @@ def main() -> int:
     cases = [c for c in CASES if asked.cases in c.name and (c.quick or not asked.quick)]
     results = run(cases, servers, asked.rounds or (2 if asked.quick else 3), asked.seconds or (1 if asked.quick else 3))
     (CACHE / "load.json").write_text(json.dumps([asdict(one) for one in results], indent=1))
+    plot(results, CACHE / "load.png")
     text = report(results, cases)
     (CACHE / "load.md").write_text(text)
     print(text)

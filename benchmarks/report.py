@@ -1,6 +1,7 @@
 """Measurements as Markdown tables: the medians of the rounds, and ratios to Headrace with their spread."""
 
 from collections.abc import Callable, Sequence
+from math import isnan
 from operator import attrgetter
 from statistics import median
 
@@ -36,11 +37,11 @@ class Rounds:
     def line(self, ours: "Rounds") -> str:
         """One row of a case's table."""
         latencies = [self.median(attrgetter(name)) for name in ("p50_ms", "p99_ms", "p999_ms")]
-        p50, p99, p999 = (f"{ms:.2f}" for ms in latencies)
+        p50, p99, p999 = ("-" if isnan(ms) else f"{ms:.2f}" for ms in latencies)
         processor, memory = self.median(attrgetter("processor_us")), self.median(attrgetter("memory_mib"))
         return (
             f"| {self.server} | {self.rows_per_s:,.0f} | {self.ratio(ours)} | {p50} | {p99} | {p999} "
-            f"| {processor:,.0f} | {memory:,.0f} |"
+            f"| {'-' if isnan(processor) else f'{processor:,.0f}'} | {'-' if isnan(memory) else f'{memory:,.0f}'} |"
         )
 
 

@@ -2,10 +2,11 @@
 
 import http.client
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,8 +106,7 @@ def running(server: Server, traffic: Sequence[Traffic]) -> Iterator[Running]:
     models = sorted({one.model for one in traffic})
     for model in models:
         network(model)
-    with listen("127.0.0.1", 0, shared=False) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = CACHE / "logs" / f"{server.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     words = server.command(port, models, any(one.binary for one in traffic))
@@ -119,6 +119,15 @@ def running(server: Server, traffic: Sequence[Traffic]) -> Iterator[Running]:
     finally:
         processes.end(process.pid)
         process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and none of those that the kernel gives to callers: one of them that asks for a
+    server which is not there yet could be given the very port it asks for, and would keep the server from it."""
+    while True:
+        port = secrets.choice(range(20000, 30000))
+        with suppress(OSError), listen("127.0.0.1", port, shared=False):
+            return port
 
 
 def environment() -> dict[str, str]:

@@ -25,10 +25,9 @@ import onnx
 from onnx import TensorProto, helper
 from tqdm import tqdm
 
-from app.workers import listen
 from benchmarks import processes
 from benchmarks.networks import CACHE, floats, network
-from benchmarks.servers import environment
+from benchmarks.servers import environment, free_port
 
 PATIENCE_S = 300
 PREDICTIONS = 100
@@ -109,8 +108,7 @@ STARTS = {
 def serving(start: Start) -> Iterator[tuple[int, int, float]]:
     """Port and process of a service that is ready, and the seconds that it took. Raises TimeoutError."""
     models = start.repository()
-    with listen("127.0.0.1", 0, shared=False) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "app", "serve", "--models", str(models), "--port", str(port)]
     if start.workers > 1:
         command += ["--workers", str(start.workers)]
