@@ -236,7 +236,7 @@ def test_a_wrong_request_in_a_turn_is_refused_alone(lanes: tuple[httpx.Client, h
 
 def test_short_runs_are_made_on_the_event_loop_and_their_time_is_told(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path, "double", graphs.double())
-    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=800))
+    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=30))
     with serving(tmp_path) as client:
         for model in ("double", "slow"):
             body = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}
