@@ -26,9 +26,9 @@ CASES = (
     Case("tiny, 1 connection", Traffic("mlp"), 1, wanted=1.9),
     Case("tiny, 16 connections", Traffic("mlp"), 16, wanted=2),
     Case("tiny, 64 connections", Traffic("mlp"), 64, wanted=2),
-    Case("tiny, 256 connections", Traffic("mlp"), 256, wanted=2),
+    Case("tiny, 256 connections", Traffic("mlp"), 256, wanted=2, quick=False),
     Case("tiny, 256 rows, 8 connections", Traffic("mlp", rows=256), 8, wanted=2),
     Case("image, JSON, 16 connections", Traffic("cnn"), 16, wanted=1.7),
     Case("16 images, binary, 8 connections", Traffic("cnn", rows=16, binary=True), 8, wanted=1.3, quick=False),
-    Case("encoder, 16 connections", Traffic("encoder"), 16, wanted=1, least_s=3),
+    Case("encoder, 16 connections", Traffic("encoder"), 16, wanted=1, least_s=2),
 )

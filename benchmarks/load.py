@@ -63,17 +63,19 @@ def same_servers(case: Case) -> tuple[str, bool]:
     return case.traffic.model, case.traffic.binary
 
 
-def run(cases: Sequence[Case], servers: Sequence[Server], rounds: int, seconds: int) -> list[Measured]:
-    """Everything measured but the first round, which warms up."""
+def run(
+    cases: Sequence[Case], servers: Sequence[Server], rounds: int, seconds: int, *, ceiling: bool
+) -> list[Measured]:
+    """Everything measured but the first round, which warms up. ceiling: with onnxruntime alone beside it."""
     results = []
     for (model, _), group in groupby(cases, same_servers):
         together = [*group]
         with all_running(servers, together[0]) as ready:
-            ceiling = limits.best(model)
+            setting = limits.best(model) if ceiling else None
             turns = [(r, case, one) for r in range(rounds + 1) for case in together for one in ready]
             for number, case, one in tqdm(turns, desc=model, file=sys.stderr, disable=None):
-                if one is ready[0] and number:
-                    results.append(limit(case, ceiling, number, seconds))
+                if setting and one is ready[0] and number:
+                    results.append(limit(case, setting, number, seconds))
                 measured = measure(case, one, number, seconds)
                 if number or measured.problem:
                     results.append(measured)
@@ -87,7 +89,8 @@ def main() -> int:
     if asked.quick:
         servers = [s for s in servers if s.name in QUICK]
     cases = [c for c in CASES if asked.cases in c.name and (c.quick or not asked.quick)]
-    results = run(cases, servers, asked.rounds or (2 if asked.quick else 3), asked.seconds or (1 if asked.quick else 3))
+    rounds, seconds = asked.rounds or (2 if asked.quick else 3), asked.seconds or (1 if asked.quick else 3)
+    results = run(cases, servers, rounds, seconds, ceiling=not asked.quick)
     (CACHE / "load.json").write_text(json.dumps([asdict(one) for one in results], indent=1))
     plot(results, CACHE / "load.png")
     text = report(results, cases)

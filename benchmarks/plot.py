@@ -6,6 +6,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from benchmarks.cases import CASES, Case
 from benchmarks.measure import Measured
@@ -53,6 +54,9 @@ def draw(axis: Axes, title: str, cases: Sequence[Case], results: Sequence[Measur
     connections = ", ".join(str(case.connections) for case in cases)
     axis.set(xscale="log", yscale="log", xlabel="rows/s", ylabel="ms, p99 (pale: p50)")
     axis.set_title(f"{title}; connections: {connections}")
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        side.set_minor_formatter(NullFormatter())
     axis.grid(visible=True, which="both", alpha=0.2)
 
 
