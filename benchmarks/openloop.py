@@ -3,8 +3,8 @@
     python -m benchmarks.openloop PORT SECONDS < streams.json > latencies.json
 
 Arrivals are a Poisson process with a fixed seed. A latency counts from the moment at which a request was due, so one
-that waits for a free connection, or for this program, is not told as fast. Written here since neither wrk nor the other
-generators that Debian and PyPI have do that: h2load sends in bursts of 10 ms, hey waits for answers.
+that waits for a free connection, or for this program, is not told as fast. Written here since wrk sends only after an
+answer, and Debian has no vegeta.
 
 One thread on raw sockets, which sleeps when nothing is due.
 streams: [{"rate": 100, "request": BASE64 of the whole HTTP request}]; latencies: one list of milliseconds for each.

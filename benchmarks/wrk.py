@@ -26,7 +26,7 @@ class Load:
 
 
 def load(port: int, request: Request, connections: int, seconds: int) -> Load:
-    """Post the request to 127.0.0.1 over and over. One thread of wrk is enough for 100,000 requests a second."""
+    """Post the request to 127.0.0.1 over and over. With one thread, since the server needs the other core."""
     with tempfile.NamedTemporaryFile() as body:
         body.write(request.body)
         body.flush()

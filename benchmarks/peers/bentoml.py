@@ -1,4 +1,4 @@
-"""BentoML: two processes, no batching, which made requests wait and was slower. It serves one network at a time."""
+"""BentoML: two processes, no batching, one network at a time. Other settings have not been compared."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""LitServe: two processes for the network, two for HTTP, no batching, which was best on two cores."""
+"""LitServe: two processes for the network, two for HTTP, no batching. Other settings have not been compared."""
 
 from typing import Any
 

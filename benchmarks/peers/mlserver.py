@@ -1,4 +1,4 @@
-"""MLServer: the network in the process that serves HTTP; workers for parallel inference cost more than they gave."""
+"""MLServer: the network in the process that serves HTTP, no batching. Other settings have not been compared."""
 
 import json
 import os

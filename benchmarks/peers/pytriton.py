@@ -1,4 +1,7 @@
-"""PyTriton: Triton's HTTP server in front of two Python processes that batch what waits, without waiting for more."""
+"""PyTriton: Triton's HTTP server before two callers of the network that batch what waits, without waiting for more.
+
+Other settings have not been compared.
+"""
 
 import os
 import sysconfig
