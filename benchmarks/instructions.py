@@ -5,7 +5,8 @@
 
 `python -m app serve` runs under callgrind. One caller sends the same request over and over, and what 50 requests cost
 is taken from what 150 cost, so that nothing but the request path is counted: parsing HTTP, decoding, scheduling, the
-network of 30 -> 64 -> 2, encoding, metrics, the log line. Repeats lay within 0.7%, two runs within 0.2%. Another Python, onnxruntime or
+network of 30 -> 64 -> 2, encoding, metrics, the log line. Repeats lay within 0.7%, two runs
+within 0.2%. Another Python, onnxruntime or
 family of processors gives other figures, so the file names those that it was made with.
 """
 

@@ -1,6 +1,7 @@
 """mosec: an HTTP server in Rust in front of Python processes.
 
-Two settings, of which the better one counts in each case: two processes of one thread that take one request at a time, and one
+Two settings, of which the better one counts in each case:
+two processes of one thread that take one request at a time, and one
 process of two threads that takes up to `--batching` requests, waiting for them 1 ms at most, the shortest there is.
 """
 
