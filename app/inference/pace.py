@@ -20,11 +20,12 @@ MOST_ROWS = 1024
 REPEATS = 3
 """Runs of each size; the fastest counts, since other programs can only slow one down."""
 
-PATIENCE_S = 0.5
+PATIENCE_S = 1.0
 """Sizes are measured as long as all runs together take less: a slow model needs no large batch."""
 
-QUICK_S = 0.01
-"""A size is run again only if it took less."""
+REPEAT_S = 0.1
+"""A size is run again only as long as its runs together took less. A run of microseconds may take 50 ms on a machine that
+does something else, and would be taken for a slow one if it were not run again."""
 
 MOST_BYTES = 2**26
 """Of the inputs of a batch that is measured."""
@@ -121,10 +122,10 @@ def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batch
 
 
 def _fastest(run: Callable[[Tensors], Tensors], feed: Tensors) -> float:
-    fastest = _timed(run, feed)
-    if fastest < QUICK_S:
-        fastest = min(fastest, *(_timed(run, feed) for _ in range(REPEATS - 1)))
-    return fastest
+    taken = [_timed(run, feed)]
+    while len(taken) < REPEATS and sum(taken) < REPEAT_S:
+        taken.append(_timed(run, feed))
+    return min(taken)
 
 
 def _timed(run: Callable[[Tensors], Tensors], feed: Tensors) -> float:

@@ -46,7 +46,7 @@ def test_a_stop_answers_what_was_accepted_and_exits_with_zero(tmp_path: Path) ->
 
 def test_logs_are_one_json_line_a_request_with_its_id(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
-    with serving_process(tmp_path / "models", tmp_path / "log") as (client, _):
+    with serving_process(tmp_path / "models", tmp_path / "log", "--log-requests") as (client, _):
         client.post("/v2/models/m/infer", json=ROW, headers={"x-request-id": "a-1"})
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["status"] for line in lines if line.get("request_id") == "a-1"] == [200]
@@ -70,6 +70,8 @@ def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: P
         wait_until(both, "the second worker never served")
         with ThreadPoolExecutor(8) as callers:
             assert set(callers.map(call, range(100))) == {200}
+        counted = lambda: total(client.get("/metrics").text, "headrace_batch_rows_sum") == 100  # noqa: E731
+        wait_until(counted, "a worker's rows are missing")
         for _ in range(10):
             metrics = httpx.get(f"{client.base_url}/metrics").text
             assert total(metrics, "headrace_batch_rows_sum") == 100
