@@ -24,8 +24,8 @@ PATIENCE_S = 1.0
 """Sizes are measured as long as all runs together take less: a slow model needs no large batch."""
 
 REPEAT_S = 0.1
-"""A size is run again only as long as its runs together took less. A run of microseconds may take 50 ms on a machine that
-does something else, and would be taken for a slow one if it were not run again."""
+"""A size is run again only as long as its runs together took less. A run of microseconds may take 50 ms on a machine
+that does something else, and would be taken for a slow one if it were not run again."""
 
 MOST_BYTES = 2**26
 """Of the inputs of a batch that is measured."""
