@@ -49,8 +49,12 @@ class ModelTally:
         self._metrics, self._place = metrics, (model, str(version))
         self._queue_rows = 0
         self._stages = {stage: metrics.stage_seconds.labels(*self._place, stage) for stage in STAGES}
+        for series in (metrics.queue_seconds, metrics.compute_seconds, metrics.batch_rows, metrics.inline_seconds):
+            series.labels(*self._place)  # so that it is there from the start
+        metrics.queue_rows.labels(*self._place)
+        for outcome in ("success", "fail"):
+            metrics.inference_seconds.labels(*self._place, outcome)
         self._clear()
-        self.flush()  # so that the series are there from the start
 
     def _clear(self) -> None:
         self._answered = {"success": [0.0, 0.0], "fail": [0.0, 0.0]}

@@ -14,6 +14,9 @@ import numpy as np
 from app.inference.batch import kind, whole_kind
 from app.inference.signature import Tensors
 
+STEP = 4
+"""Sizes that are measured lie so far apart."""
+
 MOST_ROWS = 1024
 """The largest batch that is measured, and made."""
 
@@ -87,13 +90,22 @@ class Pace:
         place = bisect_left(self._rows, rows)
         return self._seconds[place] * self._slowdown if place < len(self._rows) else np.inf
 
+    def is_short(self, of_kind: Hashable, rows: int) -> bool:
+        """Whether a request of so many rows is better run on the event loop than in a thread."""
+        return self.knows(of_kind) and self.expected_s(rows) <= INLINE_S
+
+    @property
+    def bearable_rows(self) -> int:
+        """The rows of the largest run that the event loop is held up by."""
+        return self.rows_within(STALL_S)
+
     def rows_within(self, seconds: float) -> int:
         """The rows of the largest run that is expected to take no longer; at least 1."""
         place = bisect_right(self._seconds, seconds / self._slowdown)
         if not place:
             return 1
         more = int(self._rows[place - 1] * seconds / (self._seconds[place - 1] * self._slowdown))
-        return min(more, 2 * self._rows[place - 1])
+        return min(more, STEP * self._rows[place - 1])
 
     def learn(self, rows: int, seconds: float) -> None:
         """A run of so many rows took so long: neighbours on the machine, or other values, may have slowed it down."""
@@ -104,7 +116,7 @@ class Pace:
 
 
 def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batched: bool) -> Pace:
-    """Runs the example alone and, where rows may share a run, in batches of 1, 2, 4, ... rows. Blocking.
+    """Runs the example alone and, where rows may share a run, in batches of 1, 4, 16, ... rows. Blocking.
 
     example: of one row where the model is batched; None if none is known.
     """
@@ -114,10 +126,10 @@ def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batch
     row_bytes = sum(tensor.nbytes for tensor in example.values())
     most = min(MOST_ROWS, MOST_BYTES // max(row_bytes, 1)) if batched else 1
     end, rows = perf_counter() + PATIENCE_S, 1
-    while rows == 1 or (rows <= most and perf_counter() + 2 * seconds[rows // 2] < end):
+    while rows == 1 or (rows <= most and perf_counter() + STEP * seconds[rows // STEP] < end):
         feed = example if rows == 1 else {name: np.repeat(tensor, rows, axis=0) for name, tensor in example.items()}
         seconds[rows] = _fastest(run, feed)
-        rows *= 2
+        rows *= STEP
     return Pace(seconds, kind(example) if batched else whole_kind(example))
 
 

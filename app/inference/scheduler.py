@@ -22,7 +22,7 @@ from typing import NamedTuple
 from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.batch import Rows
-from app.inference.pace import INLINE_S, STALL_S, Pace
+from app.inference.pace import Pace
 from app.inference.signature import Tensors
 from app.tally import ModelTally
 
@@ -264,11 +264,10 @@ class Scheduler:
 
     def _is_short(self) -> bool:
         """Whether the first in the queue is not worth a thread."""
-        first = self._queue[0]
-        return self._pace.knows(first.kind) and self._pace.expected_s(first.rows) <= INLINE_S
+        return self._pace.is_short(self._queue[0].kind, self._queue[0].rows)
 
     def _run_here(self) -> None:
-        room = min(self._limits.max_rows or 1, self._pace.rows_within(STALL_S))
+        room = min(self._limits.max_rows or 1, self._pace.bearable_rows)
         taken, started = self._take(room), perf_counter()
         runs = self._compute(taken)
         self._tally.inline(perf_counter() - started)
