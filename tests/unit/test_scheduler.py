@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFull
+from app.inference import batch
 from app.inference import scheduler as scheduler_module
 from app.inference.pace import Pace
 from app.inference.scheduler import Limits, Scheduler
@@ -53,12 +54,15 @@ def limits(**changes: Any) -> Limits:
 
 
 def play(
-    run: Callable[[Tensors], Tensors], wanted: Limits, scene: Callable[[Scheduler], Coroutine[None, None, None]]
+    run: Callable[[Tensors], Tensors],
+    wanted: Limits,
+    scene: Callable[[Scheduler], Coroutine[None, None, None]],
+    pace: Pace = UNMEASURED,
 ) -> None:
     """Run a scene on a scheduler and close it."""
 
     async def main() -> None:
-        scheduler = Scheduler(run, wanted, UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
+        scheduler = Scheduler(run, wanted, pace, ModelTally(Metrics(), "m", 1), "m")
         try:
             await scene(scheduler)
         finally:
@@ -114,6 +118,44 @@ def test_what_arrives_during_a_run_forms_the_next_batch_up_to_the_largest_size()
 
     play(run, limits(), scene)
     assert run.batches == [[0], [1, 2, 3, 4], [5]]
+
+
+def test_a_batch_of_short_runs_is_made_ready_before_a_thread_is_free_for_it() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await queued(scheduler, rows(i)) for i in range(1, 4)]
+        run.gate.set()
+        await asyncio.gather(first, *others)
+
+    play(run, limits(), scene, Pace({1: 1e-3, 4: 2e-3}, batch.kind(rows(0))))
+    assert run.batches == [[0], [1], [2, 3]]
+
+
+def test_a_request_that_is_short_runs_on_the_event_loop_and_all_that_waits_with_it() -> None:
+    threads = []
+
+    def run(tensors: Tensors) -> Tensors:
+        threads.append((threading.current_thread(), len(tensors["x"])))
+        return {"y": np.multiply(tensors["x"], 2)}
+
+    async def scene(scheduler: Scheduler) -> None:
+        answers = await asyncio.gather(*(scheduler.submit(rows(i), 1) for i in range(6)))
+        assert [answer["y"].item() for answer in answers] == [0, 2, 4, 6, 8, 10]
+
+    play(run, limits(), scene, Pace({1: 1e-5, 4: 2e-5}, batch.kind(rows(0))))
+    assert threads == [(threading.current_thread(), 4), (threading.current_thread(), 2)]
+
+
+def test_free_threads_share_what_waits() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        await asyncio.gather(*(scheduler.submit(rows(i), 1) for i in range(4)))
+
+    play(run, limits(instances=2), scene)
+    assert sorted(run.batches) == [[0, 1], [2, 3]]
 
 
 def test_rows_of_another_width_wait_for_a_run_of_their_own() -> None:
