@@ -120,6 +120,7 @@ class Request:
         "disconnected",
         "entry",
         "head",
+        "identity",
         "keep_alive",
         "parts",
         "read",
@@ -133,6 +134,7 @@ class Request:
         self.connection, self.head, self.keep_alive = connection, head, head.keep_alive
         self.parts: list[bytes] = []
         self.started, self.read_at = perf_counter(), 0.0
+        self.identity = request_id(head.headers.get(b"x-request-id"))
         self.read: Read | None = None
         self.entry: Entry | None = None
         self.task: asyncio.Task[None] | None = None
@@ -223,13 +225,23 @@ class Lane:
         for request in pending:
             if request.disconnected:
                 self._lost(request)
-            elif read := self._read(request):
-                request.read = read
-                together[request.head.target, read.trailing].append(request)
-            else:
+                continue
+            try:
+                request.read = self._read(request)
+            except Exception as error:  # noqa: BLE001 - a bug of ours, and the others of this turn want their answers
+                self._refuse(request, error)
+                continue
+            if request.read is None:
                 self._answer_alone(request)
+            else:
+                together[request.head.target, request.read.trailing].append(request)
         for (target, _), requests in together.items():
-            self._enter(target.model, requests)
+            try:
+                self._enter(target.model, requests)
+            except Exception as error:  # noqa: BLE001 - as above
+                for request in requests:
+                    if request.entry is None and request.task is None and not request.response_complete:
+                        self._refuse(request, error)
 
     def _read(self, request: Request) -> Read | None:
         """None for a request that cannot be handled together with others."""
@@ -319,7 +331,7 @@ class Lane:
             self._send(request, response)
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        response = error_response(error) if isinstance(error, ServingError) else bug_response(_id(request))
+        response = error_response(error) if isinstance(error, ServingError) else bug_response(request.identity)
         self._send(request, response, error)
 
     def _send(self, request: Request, response: Response, failure: Exception | None = None) -> None:
@@ -340,7 +352,7 @@ class Lane:
         if request.disconnected:
             self._lost(request)
             return
-        identity = _id(request)
+        identity = request.identity
         request.connection.respond(request, status, b"%bx-request-id: %b\r\n" % (head, identity.encode()), body)
         self._keep(
             request, Call(identity, request.head.target.model.name, request.head.target.protocol, status, failure)
@@ -361,15 +373,11 @@ class Lane:
         status = STATUS[CallerGone]
         self._count(request, succeeded=False)
         self._keep(
-            request, Call(_id(request), request.head.target.model.name, request.head.target.protocol, status, error)
+            request, Call(request.identity, request.head.target.model.name, request.head.target.protocol, status, error)
         )
 
     def _keep(self, request: Request, call: Call) -> None:
         self._record.add(call, "POST", request.head.path.decode("latin-1"), perf_counter() - request.started)
-
-
-def _id(request: Request) -> str:
-    return request_id(request.head.headers.get(b"x-request-id"))
 
 
 def _accepted(request: Request) -> str:

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from app.errors import InferenceFailed, InvalidInput
 from app.inference.batch import kind, whole_kind
 from app.inference.signature import Tensors
 
@@ -31,7 +32,7 @@ REPEAT_S = 0.1
 that does something else, and would be taken for a slow one if it were not run again."""
 
 MOST_BYTES = 2**26
-"""Of the inputs of a batch that is measured."""
+"""Of the inputs of a batch that is measured, and of its outputs."""
 
 HOP_S = 1e-4
 """What a run costs beside the computing: to a thread and back, stacked and cut apart."""
@@ -128,7 +129,13 @@ def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batch
     end, rows = perf_counter() + PATIENCE_S, 1
     while rows == 1 or (rows <= most and perf_counter() + STEP * seconds[rows // STEP] < end):
         feed = example if rows == 1 else {name: np.repeat(tensor, rows, axis=0) for name, tensor in example.items()}
+        try:
+            outputs = run(feed)
+        except (InvalidInput, InferenceFailed):
+            break  # so many rows are not to be had, which is no reason not to serve fewer
         seconds[rows] = _fastest(run, feed)
+        if STEP * sum(tensor.nbytes for tensor in outputs.values()) > MOST_BYTES:
+            break
         rows *= STEP
     return Pace(seconds, kind(example) if batched else whole_kind(example))
 

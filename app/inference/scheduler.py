@@ -249,7 +249,7 @@ class Scheduler:
             if pause := self._pause():
                 self._wake_in(pause)
                 return
-            if self._is_short():
+            if len(self._running) < self._limits.instances and self._is_short():
                 self._run_here()
                 return
             self._run_in_thread()
@@ -362,6 +362,8 @@ def _resolve(answer: asyncio.Future[Rows]) -> Callable[[Rows | Exception], None]
     """Ends a future with what a run gave."""
 
     def done(result: Rows | Exception) -> None:
+        if answer.done():  # cancelled in this very turn of the loop: its caller has had no time to leave
+            return
         if isinstance(result, Exception):
             answer.set_exception(result)
         else:

@@ -105,11 +105,12 @@ class Texts(Generic[Written]):
 
     def of(self, outputs: Tensors) -> Written | None:
         """None where the outputs are large, or hold what JSON has no number for."""
-        if outputs is not self._outputs:
-            plain = True
-            for tensor in outputs.values():
-                plain = plain and tensor.nbytes <= MOST_ANSWER_BYTES and tensor.dtype.kind in "iubf"
-            self._outputs, self._texts = outputs, self._write(outputs) if plain else None
+        if outputs is self._outputs:
+            return self._texts
+        for tensor in outputs.values():
+            if tensor.nbytes > MOST_ANSWER_BYTES or tensor.dtype.kind not in "iubf":
+                return None
+        self._outputs, self._texts = outputs, self._write(outputs)
         return self._texts
 
 

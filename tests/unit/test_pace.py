@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from app.errors import InvalidInput
 from app.inference import batch
 from app.inference.pace import HOP_S, MOST_ROWS, Pace, measure
 from app.inference.signature import Tensors
@@ -63,6 +64,19 @@ def test_only_what_was_run_is_known() -> None:
     alone = measure(lambda feed: feed, ONE, batched=False)
     assert alone.knows(batch.whole_kind(ONE))
     assert not alone.knows(batch.whole_kind({"x": np.zeros((2, 3), np.float32)}))
+
+
+def test_sizes_that_a_graph_refuses_or_that_answer_too_much_are_not_made() -> None:
+    def refuses(feed: Tensors) -> Tensors:
+        if len(feed["x"]) > 16:
+            raise InvalidInput("too many rows")
+        return feed
+
+    assert measure(refuses, ONE, batched=True).best_rows == 16
+    large = np.zeros((1, 2**21), np.float32)  # 8 MiB a row
+    grows = measure(lambda feed: {"y": np.broadcast_to(large, (len(feed["x"]), 2**21))}, ONE, batched=True)
+    assert grows.expected_s(4) < np.inf
+    assert grows.expected_s(16) == np.inf
 
 
 def test_measuring_goes_on_in_steps_up_to_the_largest_batch() -> None:

@@ -71,10 +71,10 @@ def play(
     asyncio.run(main())
 
 
-async def occupy(scheduler: Scheduler, run: Run) -> "asyncio.Task[Tensors]":
+async def occupy(scheduler: Scheduler, run: Run, width: int = 1) -> "asyncio.Task[Tensors]":
     """A request that is being computed and stays so until the gate opens."""
     run.gate.clear()
-    task = asyncio.create_task(scheduler.submit(rows(0), 1))
+    task = asyncio.create_task(scheduler.submit(rows(0, width=width), 1))
     await asyncio.to_thread(run.started.acquire)
     return task
 
@@ -222,6 +222,32 @@ def test_a_cancelled_caller_leaves_the_queue_before_it_is_computed_and_its_neigh
 
     play(run, limits(), scene)
     assert run.batches == [[0], [2]]
+
+
+def test_a_caller_that_is_cancelled_in_the_turn_of_its_run_takes_no_answer_from_its_neighbours() -> None:
+    async def scene(scheduler: Scheduler) -> None:
+        gone, neighbour = (asyncio.create_task(scheduler.submit(rows(i), 1)) for i in (1, 2))
+        await asyncio.sleep(0)  # both are queued, and the run comes next
+        gone.cancel()
+        assert (await asyncio.wait_for(neighbour, 10))["y"].item() == 4
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+
+    play(Run(), limits(), scene, Pace({1: 1e-5, 4: 1e-5}, batch.kind(rows(0))))
+
+
+def test_no_more_runs_than_instances_at_one_time_though_one_is_short() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run, width=2)
+        short = await queued(scheduler, rows(1))
+        await asyncio.sleep(0.01)
+        assert run.batches == [[0]]
+        run.gate.set()
+        await asyncio.gather(first, short)
+
+    play(run, limits(), scene, Pace({1: 1e-5, 4: 1e-5}, batch.kind(rows(0))))
 
 
 def test_a_cancelled_caller_makes_room_in_the_queue() -> None:
