@@ -150,15 +150,14 @@ class Lane:
         self._repository, self._gate, self._record = repository, gate, record
         self._nonfinite, self._limits = nonfinite, limits
         self._targets: dict[bytes, Target] = {}
-        self._generation = -1
         self._pending: list[Request] = []
         self._heads: dict[bytes, Head] = {}
         self._default: list[tuple[bytes, bytes]] = []
         self._shared = b""
+        repository.watch(self._forget)
 
     def head(self, sent: bytes) -> Head | None:
-        """The head that these bytes are, if they were one before, and the models are still the same."""
-        self._forget_if_changed()
+        """The head that these bytes are, if they were one before and no model has changed since."""
         return self._heads.get(sent)
 
     def remember(self, sent: bytes, head: Head) -> None:
@@ -169,11 +168,10 @@ class Lane:
             self._heads.clear()
         self._heads[sent] = head
 
-    def _forget_if_changed(self) -> None:
-        if self._generation != self._repository.generation:
-            self._heads.clear()
-            self._targets.clear()
-            self._generation = self._repository.generation
+    def _forget(self) -> None:
+        """What a path named may be gone; while it stood here its memory would stay."""
+        self._heads.clear()
+        self._targets.clear()
 
     def shared_headers(self, default: list[tuple[bytes, bytes]]) -> bytes:
         """The headers of all answers, such as the date, each with its line's end; uvicorn makes a new list of them
@@ -184,7 +182,6 @@ class Lane:
 
     def admit(self, path: bytes, headers: Sequence[tuple[bytes, bytes]], keep_alive: bool) -> Head | None:
         """The head of a request that may be read here, None for any other."""
-        self._forget_if_changed()
         target = self._targets.get(path) or self._find(path)
         named = dict(headers)
         if target is None or len(named) != len(headers) or not UNUSUAL.isdisjoint(named):

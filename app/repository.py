@@ -6,7 +6,7 @@ versions until the new ones are ready; a new one that fails leaves the old ones 
 
 import asyncio
 import gc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -44,6 +44,7 @@ class Repository:
         self._gate = asyncio.Semaphore(cores)
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.generation = 0
+        self._watchers: list[Callable[[], None]] = []
 
     async def load(self) -> None:
         """Open every version that its model's policy names, as many at a time as there are cores."""
@@ -108,6 +109,15 @@ class Repository:
             await self._retire(old)
         log.info("model_unloaded", model=name)
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """changed: called whenever a version comes or goes, before the memory of the old ones is collected."""
+        self._watchers.append(changed)
+
+    def _changed(self) -> None:
+        self.generation += 1
+        for changed in self._watchers:
+            changed()
+
     def _change_of(self, name: str) -> asyncio.Lock:
         """Held by one change of a model at a time."""
         return self._changes.setdefault(name, asyncio.Lock())
@@ -116,7 +126,7 @@ class Repository:
         """From now on the model is this entry, with these versions."""
         entry.versions = dict(sorted(versions.items()))
         self._entries[entry.name] = entry
-        self.generation += 1
+        self._changed()
 
     async def _retire(self, old: Iterable[Version]) -> None:
         """Wait for the answers of versions that are no longer shown, and let go of their sessions."""
@@ -146,7 +156,7 @@ class Repository:
             version.reason = "it cannot be loaded; the server's log has the reason"
             log.exception("model_failed", model=version.name, version=version.number)
         self._metrics.model_ready.labels(version.name, version.number).set(version.state is State.READY)
-        self.generation += 1
+        self._changed()
 
     def entries(self) -> list[Entry]:
         """Every model folder, by name, those that cannot serve too."""
