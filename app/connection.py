@@ -123,6 +123,16 @@ class LaneProtocol(HttpProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def shutdown(self) -> None:
+        """The service stops: an answer under way is waited for, as long as uvicorn waits for its own tasks."""
+        super().shutdown()
+        if self._request is not None and self.config.timeout_graceful_shutdown is not None:
+            self.loop.call_later(self.config.timeout_graceful_shutdown, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._request is not None:
+            self.transport.abort()  # which takes back what waits, so that the stop need not compute it
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Takes back what was asked."""
         request, self._request = self._request, None

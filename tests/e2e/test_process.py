@@ -55,6 +55,29 @@ def test_logs_are_one_json_line_a_request_with_its_id(tmp_path: Path) -> None:
     assert lines[-1]["event"] == "stopped"
 
 
+def test_a_stop_whose_time_is_over_computes_nothing_that_still_waits(tmp_path: Path) -> None:
+    graphs.add_to_repository(
+        tmp_path / "models", "slow", graphs.slow(turns=400), config="batching: {max_rows: 1}\ninstances: 1"
+    )
+    one = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}
+
+    def call(address: httpx.URL) -> int:
+        try:
+            return httpx.post(f"{address}/v2/models/slow/infer", json=one, timeout=60).status_code
+        except httpx.TransportError:
+            return 0
+
+    log = tmp_path / "log"
+    with serving_process(tmp_path / "models", log, "--stop-timeout-s", "1") as (client, process):
+        with ThreadPoolExecutor(32) as callers:
+            answers = [callers.submit(call, client.base_url) for _ in range(32)]
+            waiting = lambda: total(client.get("/metrics").text, "headrace_queue_rows") > 25  # noqa: E731
+            wait_until(waiting, "the callers never waited")
+            process.terminate()
+            process.wait(timeout=60)
+        assert [answer.result() for answer in answers].count(0) > 16
+
+
 def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
