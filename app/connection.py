@@ -4,7 +4,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from app.lane import Head, Lane, Request
+from app.admission import Head
+from app.lane import Lane, Request
 from app.parser import HttpProtocol
 
 
@@ -27,7 +28,7 @@ class LaneProtocol(HttpProtocol):
             super().data_received(data)
             return
         length = data.find(b"\r\n\r\n") + 4
-        head = self._lane.head(data[:length])
+        head = self._lane.admission.known(data[:length])
         if head is not None and len(data) == length + head.body_bytes and self._is_free():
             request = self._begin(head)
             request.parts.append(data[length:])
@@ -37,14 +38,14 @@ class LaneProtocol(HttpProtocol):
         super().data_received(data)
         begun = self._request
         if begun is not None and begun is not before and len(data) == length + begun.head.body_bytes:
-            self._lane.remember(data[:length], begun.head)
+            self._lane.admission.remember(data[:length], begun.head)
 
     def _is_free(self) -> bool:
         """No request is under way, and the caller is not slow to read answers."""
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
     def _begin(self, head: Head) -> Request:
-        request = self._request = Request(self, head)
+        request = self._request = self._lane.begin(self, head)
         self.cycle = request  # type: ignore[assignment]
         return request
 
@@ -69,7 +70,7 @@ class LaneProtocol(HttpProtocol):
         """None if the request is none of the lane's."""
         if self.parser.get_method() != b"POST" or self.parser.get_http_version() != "1.1" or not self._is_free():
             return None
-        return self._lane.admit(self.url, self.headers, self.parser.should_keep_alive())
+        return self._lane.admission.admit(self.url, self.headers, self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         """A part of it."""
@@ -137,7 +138,6 @@ class LaneProtocol(HttpProtocol):
         """Takes back what was asked."""
         request, self._request = self._request, None
         if request is not None:
-            request.disconnected = True
             self._lane.lose(request)
         if isinstance(self.cycle, Request):
             self.cycle = None  # type: ignore[assignment]

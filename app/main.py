@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import __version__, docs, page
+from app.admission import Admission
 from app.errors import ServingError
 from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
@@ -93,7 +94,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     docs.mount(app, Policy(guarded=bool(api_key), nonfinite=settings.nonfinite))
     gate, record = Gate(api_key, settings.max_body_bytes), Record(metrics, settings.log_requests)
     limits = app.state.media_limits
-    lane = Lane(repository, gate, record, settings.nonfinite, limits) if settings.fast_lane else None
+    lane = Lane(Admission(repository, gate), record, settings.nonfinite, limits) if settings.fast_lane else None
     return Service(Edge(app, gate, record), lane)
 
 

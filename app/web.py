@@ -34,11 +34,6 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
 
 
-PROCESS_ID = uuid.uuid4().hex[:20]
-
-COUNTED = itertools.count()
-
-
 class NameConvertor(StringConvertor):
     """`{name:model}` in a route's path: no colon, so that `/v1/models/{name:model}` leaves `m:predict` to others."""
 
@@ -92,11 +87,23 @@ class Record:
 
     def __init__(self, metrics: Metrics, log_requests: bool) -> None:
         self._tally, self._log_requests = RequestTally(metrics), log_requests
+        self._process, self._requests = uuid.uuid4().hex[:20], itertools.count()
+        self.count = self._tally.add
+
+    def request_id(self, sent: bytes | None) -> str:
+        """A caller's own id if it may be echoed, otherwise a new one: random for the process, then counted."""
+        if sent is not None and REQUEST_ID.fullmatch(text := sent.decode("latin-1")):
+            return text
+        return f"{self._process}{next(self._requests):012x}"
+
+    def wants_line(self, status: int) -> bool:
+        """Whether a request with this status gets a line in the log; others need only be counted."""
+        return self._log_requests or status >= 500
 
     def add(self, call: Call, method: str, path: str, seconds: float) -> None:
         """A request that has been answered, from its first byte to its last in so many seconds."""
-        self._tally.add(call.model, call.protocol, call.status, seconds)
-        if self._log_requests or call.status >= 500:
+        self.count(call.model, call.protocol, call.status, seconds)
+        if self.wants_line(call.status):
             self._log(call, method, path, seconds)
 
     def _log(self, call: Call, method: str, path: str, seconds: float) -> None:
@@ -130,7 +137,7 @@ class Edge:
             return
         started = perf_counter()
         headers = dict(scope["headers"])
-        call = scope["headrace.call"] = Call(request_id(headers.get(b"x-request-id")))
+        call = scope["headrace.call"] = Call(self._record.request_id(headers.get(b"x-request-id")))
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -160,13 +167,6 @@ def _as_routed(scope: Scope, headers: dict[bytes, bytes]) -> Scope:
     if b"range" in headers:
         scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != b"range"]}
     return scope
-
-
-def request_id(sent: bytes | None) -> str:
-    """A caller's own id if it may be echoed, otherwise a new one: random for the process, then counted."""
-    if sent is not None and REQUEST_ID.fullmatch(text := sent.decode("latin-1")):
-        return text
-    return f"{PROCESS_ID}{next(COUNTED):012x}"
 
 
 def repository(request: Request) -> Repository:

@@ -1,7 +1,7 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -108,6 +108,10 @@ class Model:
     def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
         """Queue a request that has been checked. See `Scheduler.enter`."""
         return self._scheduler.enter(tensors, rows, kind, done)
+
+    def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
+        """Run requests that have been checked, if they need not queue. See `Scheduler.run_now`."""
+        return self._scheduler.run_now(pieces, rows, kind)
 
     def dispatch(self) -> None:
         """Run what has entered."""

@@ -45,16 +45,17 @@ UNMEASURED_ROWS = 8
 SHORT_S = 1e-3
 """A batch whose run takes no longer is not too large, whatever a disturbed measurement says of its rate."""
 
-INLINE_S = 3e-4
+INLINE_S = 1.5e-4
 """A request whose own run is expected to take no longer runs on the event loop: a thread would hand the interpreter's
-lock back and forth for it. Tried with a small convolutional network: 16 callers with an image each got 4,350 answers/s
-through threads and 7,500 so; callers with 16 images each 36,700 rows/s through threads and 25,300 so."""
+lock back and forth for it. Tried with a small convolutional network on two cores: callers with an image each, of 30 to
+80 us, got 1.3 to 1.7 times the answers so as through threads; callers with 16 images each, of 300 to 600 us, got 0.6 to
+0.7 times the rows."""
 
 STALL_S = 1e-3
 """A run on the event loop takes no more rows than are expected to hold it up for so long."""
 
 LEARNT = 0.05
-"""The share of a new observation in how much slower runs are than at load."""
+"""The share of a new observation in how much slower runs on the event loop are than at load."""
 
 
 class Pace:
@@ -109,11 +110,17 @@ class Pace:
         return min(more, STEP * self._rows[place - 1])
 
     def learn(self, rows: int, seconds: float) -> None:
-        """A run of so many rows took so long: neighbours on the machine, or other values, may have slowed it down."""
+        """A run of so many rows on the event loop took so long: neighbours on the machine, or other values, may have
+        slowed it down. None is faster than at load, where the fastest of several counted."""
         place = bisect_left(self._rows, rows)
         if place < len(self._rows):
             ratio = min(seconds / self._seconds[place], 10.0)
-            self._slowdown += LEARNT * (ratio - self._slowdown)
+            self._slowdown = max(1.0, self._slowdown + LEARNT * (ratio - self._slowdown))
+
+    def fade(self) -> None:
+        """A run was made in a thread, where it says nothing of the event loop, as it waits for the interpreter's lock:
+        what was learnt fades, so that in time the event loop is tried again."""
+        self._slowdown += LEARNT * (1.0 - self._slowdown)
 
 
 def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batched: bool) -> Pace:

@@ -72,14 +72,21 @@ class Entry:
     over: bool = False
 
 
+class _Outcome(NamedTuple):
+    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart."""
+
+    rows: int
+    results: Sequence[Rows]
+    input_s: float
+    infer_s: float
+    output_s: float
+
+
 class _Run(NamedTuple):
-    """What came of some entries that were run together; the seconds of stacking, computing and cutting apart."""
+    """What came of some entries that were run together."""
 
     entries: Sequence[Entry]
-    results: Sequence[Rows] | Exception
-    input_s: float = 0.0
-    infer_s: float = 0.0
-    output_s: float = 0.0
+    outcome: _Outcome | Exception
 
 
 def _is_empty(tensors: Tensors) -> bool:
@@ -151,6 +158,26 @@ class Scheduler:
         """
         self._admit(rows)
         return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0)
+
+    def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
+        """The outputs of requests that came in one turn of the loop, if they are next and their run is short: then it
+        is made at once. None if they have to enter the queue, which also finds out which of them makes a run fail.
+
+        pieces: the requests' tensors, stacked already or not. rows: of each request.
+        """
+        if self._queue or len(self._running) >= self._limits.instances or self._limits.queue_delay_s:
+            return None
+        if not self._pace.is_short(kind, rows[0]) or sum(rows) > self._room_here():
+            return None
+        started = perf_counter()
+        try:
+            outcome = self._outcome(pieces, rows, alone=False)
+        except Exception:  # noqa: BLE001 - whatever it is, it comes again in the queue
+            return None
+        self._tally.start([0.0] * len(rows))
+        self._tally.inline(perf_counter() - started)
+        self._measure(outcome, kind, here=True)
+        return outcome.results
 
     def leave(self, entry: Entry) -> None:
         """The caller has its answer, or has gone; a request that still waits gives up its place."""
@@ -275,14 +302,17 @@ class Scheduler:
         """Whether the first in the queue is not worth a thread."""
         return self._pace.is_short(self._queue[0].kind, self._queue[0].rows)
 
+    def _room_here(self) -> int:
+        """Rows of a run on the event loop, at most."""
+        return min(self._limits.max_rows or 1, self._pace.bearable_rows)
+
     def _run_here(self) -> None:
-        room = min(self._limits.max_rows or 1, self._pace.bearable_rows)
-        taken, started = self._take(room), perf_counter()
+        taken, started = self._take(self._room_here()), perf_counter()
         runs = self._compute(taken)
         self._tally.inline(perf_counter() - started)
         if self._queue:
             self._wake_in(0)
-        self._deliver(runs)
+        self._deliver(runs, here=True)
         self._rest_if_idle()
 
     def _run_in_thread(self) -> None:
@@ -298,7 +328,7 @@ class Scheduler:
         self._running.remove(taken)
         if self._queue:
             self.dispatch()
-        self._deliver(runs)
+        self._deliver(runs, here=False)
         self._rest_if_idle()
 
     def _take(self, room: int) -> list[Entry]:
@@ -322,40 +352,53 @@ class Scheduler:
 
     def _compute(self, taken: Sequence[Entry]) -> list[_Run]:
         """What comes of these entries. A batch that fails is tried again in halves, so that only the request that makes
-        it fail goes without an answer."""
-        started = perf_counter()
+        it fail goes without an answer. What a caller has left meanwhile is not computed."""
+        taken = [entry for entry in taken if not entry.over]
+        if not taken:
+            return []
         try:
-            stacked = batch.stack([entry.tensors for entry in taken])
-            ready = perf_counter()
-            outputs = self._run(stacked)
-            computed = perf_counter()
-            alone = taken[0].alone
-            results = [Rows(outputs)] if alone else batch.split(outputs, [entry.rows for entry in taken])
+            outcome = self._outcome(
+                [entry.tensors for entry in taken], [entry.rows for entry in taken], alone=taken[0].alone
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
             if len(taken) == 1:
                 return [_Run(taken, error)]
             half = len(taken) // 2
             return self._compute(taken[:half]) + self._compute(taken[half:])
-        return [_Run(taken, results, ready - started, computed - ready, perf_counter() - computed)]
+        return [_Run(taken, outcome)]
 
-    def _deliver(self, runs: Sequence[_Run]) -> None:
-        for run in runs:
-            if isinstance(run.results, Exception):
-                results: Sequence[Rows | Exception] = [run.results] * len(run.entries)
+    def _outcome(self, pieces: Sequence[Tensors], rows: Sequence[int], *, alone: bool) -> _Outcome:
+        """One run. Raises what it raises."""
+        started = perf_counter()
+        stacked = batch.stack(pieces)
+        ready = perf_counter()
+        outputs = self._run(stacked)
+        computed = perf_counter()
+        results = [Rows(outputs)] if alone else batch.split(outputs, rows)
+        return _Outcome(sum(rows), results, ready - started, computed - ready, perf_counter() - computed)
+
+    def _deliver(self, runs: Sequence[_Run], *, here: bool) -> None:
+        for entries, outcome in runs:
+            results: Sequence[Rows | Exception]
+            if isinstance(outcome, Exception):
+                results = [outcome] * len(entries)
             else:
-                self._measure(run)
-                results = run.results
-            for entry, result in zip(run.entries, results, strict=True):
+                self._measure(outcome, entries[0].kind, here=here)
+                results = outcome.results
+            for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
                     entry.over = True
                     entry.done(result)
 
-    def _measure(self, run: _Run) -> None:
-        rows = sum(entry.rows for entry in run.entries)
-        self._tally.run(rows, len(run.entries), run.input_s, run.infer_s, run.output_s)
-        if self._pace.knows(run.entries[0].kind):
-            self._pace.learn(rows, run.infer_s)
-        self._seconds_per_row += 0.2 * ((run.input_s + run.infer_s) / rows - self._seconds_per_row)
+    def _measure(self, outcome: _Outcome, kind: Hashable, *, here: bool) -> None:
+        """here: run on the event loop."""
+        rows, results, input_s, infer_s, output_s = outcome
+        self._tally.run(rows, len(results), input_s, infer_s, output_s)
+        if not here:
+            self._pace.fade()
+        elif self._pace.knows(kind):
+            self._pace.learn(rows, infer_s)
+        self._seconds_per_row += 0.2 * ((input_s + infer_s) / rows - self._seconds_per_row)
 
 
 def _resolve(answer: asyncio.Future[Rows]) -> Callable[[Rows | Exception], None]:

@@ -4,6 +4,7 @@ Source: triton-inference-server/server, docs/protocol/extension_binary_data.md.
 """
 
 import struct
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,13 @@ from app.protocols.elements import count_of
 
 LENGTH = struct.Struct("<I")
 """Before each BYTES element."""
+
+
+class Answer(NamedTuple):
+    """The body of an answer. json_length: of the JSON in front of binary tensors; None where all is JSON."""
+
+    body: bytes
+    json_length: int | None = None
 
 
 def read_tensor(name: str, blob: memoryview, datatype: str, shape: list[int]) -> Tensor:

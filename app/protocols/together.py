@@ -7,7 +7,8 @@ and both ways give the same bytes.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
+from math import prod
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +18,9 @@ from app.errors import InvalidInput
 from app.inference.batch import Rows
 from app.inference.model import Model
 from app.inference.signature import Tensor, Tensors
+from app.protocols.binary import Answer
 from app.protocols.elements import NonFinite, to_array
+from app.protocols.numbers import LEAST_BYTES, read_array
 
 MOST_ANSWER_BYTES = 2**16
 """Of a run's outputs that are written together, and kept until the next run."""
@@ -29,61 +32,94 @@ Written = TypeVar("Written")
 class Read(NamedTuple):
     """A request, read and not yet converted.
 
-    values:   of each input in the signature's order, flat, row-major; or an array of the input's datatype.
+    values:   of each input in the signature's order, flat, row-major: numbers; an array of the input's datatype; or
+              what stands between the brackets of a JSON array, with as many commas as numbers of this shape have.
     trailing: of each input, its shape without the rows.
     identity: what the answer tells back of the request, as a part of it.
+    binary:   all outputs are wanted as bytes.
     """
 
     rows: int
-    values: Sequence[list[Any] | Tensor]
+    values: Sequence[list[Any] | Tensor | bytes]
     trailing: tuple[tuple[int, ...], ...]
     identity: bytes = b""
+    binary: bool = False
 
 
 class Codec(Protocol):
     """One protocol's bodies for one model."""
 
-    def read(self, body: bytes) -> Read | None:
-        """The request in a body, None unless it is plain and right as far as one can see without numpy."""
+    def read(self, body: bytes, json_length: int | None) -> Read | None:
+        """The request in a body, None unless it is plain and right as far as one can see without numpy.
 
-    def write(self, rows: Rows, read: Read) -> bytes | None:
+        json_length: of the JSON in front of binary tensors; None where all is JSON.
+        """
+
+    def write(self, rows: Rows, read: Read) -> Answer | None:
         """The answer to a request, None where these outputs cannot be written with those of others."""
 
-    def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> bytes:
+    def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> Answer:
         """The answer to a request whatever the outputs are; its own rows of them. Raises InvalidInput."""
 
 
-def tensors_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> list[Tensors] | None:
-    """The tensors of requests of equal trailing shapes; None if any element of any of them is wrong.
-
-    They are views of one array an input, (sum of rows, ...).
-    """
-    whole: dict[str, Tensor] = {}
+def pieces_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> list[Tensors] | None:
+    """The tensors of requests of equal trailing shapes: one piece with the rows of all, or one for each where they are
+    arrays already. None if any element of any of them is wrong."""
+    as_arrays = all(isinstance(value, np.ndarray) for read in reads for value in read.values)
+    groups = [[read] for read in reads] if as_arrays else [reads]
     try:
-        for place, spec in enumerate(model.signature.inputs):
-            array = _together([read.values[place] for read in reads], spec.datatype, nonfinite)
-            whole[spec.name] = array.reshape(-1, *reads[0].trailing[place])
-        model.check_domains(whole)
+        return [_checked(model, group, nonfinite) for group in groups]
     except InvalidInput:
         return None
-    if len(reads) == 1:
-        return [whole]
-    tensors: list[Tensors] = []
-    start = 0
-    for read in reads:
-        stop = start + read.rows
-        tensors.append({name: tensor[start:stop] for name, tensor in whole.items()})
-        start = stop
-    return tensors
 
 
-def _together(values: Sequence[list[Any] | Tensor], datatype: str, nonfinite: NonFinite) -> Tensor:
-    """Flat. Raises InvalidInput for an element that does not fit the datatype."""
-    lists = [one for one in values if isinstance(one, list)]
-    if len(lists) == len(values):
+def cut(pieces: list[Tensors], reads: Sequence[Read]) -> list[Tensors]:
+    """Each request's own tensors of what `pieces_of` gave; views."""
+    if len(pieces) == len(reads):
+        return pieces
+    [whole] = pieces
+    stops = [*accumulate(read.rows for read in reads)]
+    return [
+        {name: tensor[stop - read.rows : stop] for name, tensor in whole.items()}
+        for stop, read in zip(stops, reads, strict=True)
+    ]
+
+
+def _checked(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> Tensors:
+    whole: dict[str, Tensor] = {}
+    rows = sum(read.rows for read in reads)
+    for place, spec in enumerate(model.signature.inputs):
+        shape = (rows, *reads[0].trailing[place])
+        flat = _flat([read.values[place] for read in reads], spec.datatype, nonfinite)
+        if flat.size != prod(shape):
+            raise InvalidInput("an element is no number, and hid a comma")
+        whole[spec.name] = flat.reshape(shape)
+    model.check_domains(whole)
+    return whole
+
+
+def _flat(values: Sequence[list[Any] | Tensor | bytes], datatype: str, nonfinite: NonFinite) -> Tensor:
+    """All of them behind each other. Raises InvalidInput for an element that does not fit the datatype."""
+    if len(texts := [one for one in values if isinstance(one, bytes)]) == len(values):
+        return _of_texts(texts, datatype, nonfinite)
+    if len(lists := [one for one in values if isinstance(one, list)]) == len(values):
         return to_array("", lists[0] if len(lists) == 1 else list(chain.from_iterable(lists)), datatype, nonfinite)
-    arrays = [to_array("", one, datatype, nonfinite) if isinstance(one, list) else one.reshape(-1) for one in values]
+    arrays = [one.reshape(-1) if isinstance(one, np.ndarray) else _flat([one], datatype, nonfinite) for one in values]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _of_texts(texts: Sequence[bytes], datatype: str, nonfinite: NonFinite) -> Tensor:
+    """One array of them all, parsed at once. It has as many elements as the texts have commas, and one more for each,
+    or less where an element is no number and a comma stands in it. So the whole has its right size only if no text took
+    an element from its neighbour."""
+    whole = b"[%b]" % b",".join(texts)
+    tensor = read_array(whole, datatype) if len(whole) >= LEAST_BYTES else None
+    if tensor is not None:
+        return tensor
+    try:
+        return to_array("", orjson.loads(whole), datatype, nonfinite)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput("not JSON") from error
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from app.inference.model import Model
 from app.inference.signature import Tensors
 from app.manifest import Manifest
 from app.protocols import v1_predictions
+from app.protocols.binary import Answer
 from app.protocols.elements import NonFinite
 from app.protocols.numbers import parse_rows
 from app.protocols.together import Read, Texts, parsed
@@ -40,7 +41,7 @@ class V1Codec:
             return model.signature.inputs[0].shape[1] > 0
         return all(feature.kind == "number" and not feature.shape for feature in model.manifest.features)
 
-    def read(self, body: bytes) -> Read | None:
+    def read(self, body: bytes, json_length: int | None) -> Read | None:  # noqa: ARG002  (V2's)
         """See `together.Codec`."""
         request = (None if self._manifest else parse_rows(body, self._signature)) or parsed(body)
         if request is None or len(request) != 1:
@@ -53,14 +54,15 @@ class V1Codec:
         values = self._flatten(instances)
         return None if values is None else Read(len(instances), (values,), self._trailing)
 
-    def write(self, rows: Rows, read: Read) -> bytes | None:  # noqa: ARG002  (V2 tells more of the request)
+    def write(self, rows: Rows, read: Read) -> Answer | None:  # noqa: ARG002  (V2 tells more of the request)
         """See `together.Codec`."""
         texts = self._texts.of(rows.outputs)
-        return None if texts is None else b'{"predictions":[%b]}' % b",".join(texts[rows.start : rows.stop])
+        return Answer(b'{"predictions":[%b]}' % b",".join(texts[rows.start : rows.stop])) if texts else None
 
-    def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> bytes:
+    def write_alone(self, outputs: Tensors, read: Read, nonfinite: NonFinite) -> Answer:
         """See `together.Codec`."""
-        return v1_predictions.encode(outputs, PredictRequest({}, read.rows, columns=False), self._manifest, nonfinite)
+        asked = PredictRequest({}, read.rows, columns=False)
+        return Answer(v1_predictions.encode(outputs, asked, self._manifest, nonfinite))
 
 
 def _by_name(manifest: Manifest) -> Flatten:

@@ -20,6 +20,7 @@ from app.protocols.answers import (
     Server,
     Unreadiness,
 )
+from app.protocols.binary import Answer
 from app.protocols.elements import NonFinite
 from app.protocols.health import readiness
 from app.web import find_model, repository
@@ -106,10 +107,15 @@ async def answer(
 ) -> Response:
     """The prediction that a body asks for. accepted: what Accept-Encoding says. Raises what its steps raise."""
     inferred = await _infer(model, body, json_length, nonfinite)
-    if inferred.json_length is None:
-        return await compressed_response(inferred.body, {}, "application/json", accepted)
-    headers = {HEADER_LENGTH: str(inferred.json_length)}
-    return await compressed_response(inferred.body, headers, "application/octet-stream", accepted)
+    return await answered(inferred, accepted)
+
+
+async def answered(answer: Answer, accepted: str) -> Response:
+    """An answer, compressed if the caller accepts that and it pays."""
+    if answer.json_length is None:
+        return await compressed_response(answer.body, {}, "application/json", accepted)
+    headers = {HEADER_LENGTH: str(answer.json_length)}
+    return await compressed_response(answer.body, headers, "application/octet-stream", accepted)
 
 
 def json_length_of(lengths: Sequence[str], content_type: str) -> int | None:
@@ -127,7 +133,7 @@ def json_length_of(lengths: Sequence[str], content_type: str) -> int | None:
     return int(sent)
 
 
-async def _infer(model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite) -> v2_codec.InferAnswer:
+async def _infer(model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite) -> Answer:
     with model.request():
         asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature, nonfinite))
         outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)

@@ -4,7 +4,6 @@ Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md
 docs/protocol/extension_binary_data.md, extension_classification.md and extension_schedule_policy.md.
 """
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols import numbers
-from app.protocols.binary import read_tensor, text_of, write_tensor
+from app.protocols.binary import Answer, read_tensor, text_of, write_tensor
 from app.protocols.elements import NonFinite, count_of, dump, flatten, kind_of, parse, to_array
 
 MOST = 2**64 - 1
@@ -232,14 +231,6 @@ def _flag(parameters: dict[str, Any], key: str, default: bool) -> bool:
     return value
 
 
-@dataclass(frozen=True)
-class InferAnswer:
-    """An encoded response. json_length: of the JSON in front of binary tensors; None where all is JSON."""
-
-    body: bytes
-    json_length: int | None = None
-
-
 def encode(
     name: str,
     version: int,
@@ -247,7 +238,7 @@ def encode(
     outputs: Tensors,
     labels: dict[str, Any],
     nonfinite: NonFinite = "token",
-) -> InferAnswer:
+) -> Answer:
     """An inference response, flat data in JSON and binary tensors behind it, outputs in the order asked for.
 
     labels: output -> the names of its classes, for the classification extension.
@@ -267,9 +258,9 @@ def encode(
         blobs.append(write_tensor(tensor))
         written.append(_described(wanted.name, tensor) | {"parameters": {"binary_data_size": len(blobs[-1])}})
     if not blobs:
-        return InferAnswer(dump(answer, nonfinite))
+        return Answer(dump(answer, nonfinite))
     head = orjson.dumps(answer) if len(blobs) == len(written) else dump(answer, nonfinite)
-    return InferAnswer(b"".join([head, *blobs]), len(head))
+    return Answer(b"".join([head, *blobs]), len(head))
 
 
 def _classes(tensor: Tensor, count: int, labels: tuple[str, ...], batched: bool) -> Tensor:

@@ -53,8 +53,19 @@ def test_runs_that_are_slower_than_at_load_are_expected_to_stay_so_for_a_while()
         found.learn(1, 0.3)
     assert found.expected_s(1) == pytest.approx(0.3, rel=0.05)
     for _ in range(100):
-        found.learn(1, 0.1)
+        found.learn(1, 0.05)
     assert found.expected_s(1) == pytest.approx(0.1, rel=0.05)
+
+
+def test_what_was_learnt_on_the_event_loop_fades_while_runs_are_made_in_threads() -> None:
+    found = pace(r1=1e-4)
+    kind = batch.kind(ONE)
+    found.learn(1, 1e-3)
+    found.learn(1, 1e-3)
+    assert not found.is_short(kind, 1)
+    for _ in range(20):
+        found.fade()
+    assert found.is_short(kind, 1)
 
 
 def test_only_what_was_run_is_known() -> None:
