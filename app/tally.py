@@ -63,7 +63,7 @@ class ModelTally:
         self._computes: list[float] = []
         self._rows: list[float] = []
         self._spent = dict.fromkeys(STAGES, 0.0)
-        self._runs: dict[int, list[float]] = {}
+        self._runs: dict[int, tuple[int, float, float, float]] = {}
         self._inline = [0.0, 0.0]
 
     def queue(self, rows: int) -> None:
@@ -97,9 +97,8 @@ class ModelTally:
         spent["infer"] += requests * infer_s
         spent["output"] += requests * output_s
         size = rows if rows <= MOST_EXACT_ROWS else 1 << (rows - 1).bit_length()
-        sums = self._runs.setdefault(size, [0.0, 0.0, 0.0, 0.0])
-        for place, value in enumerate((1, input_s, infer_s, output_s)):
-            sums[place] += value
+        count, *sums = self._runs.get(size, (0, 0.0, 0.0, 0.0))
+        self._runs[size] = count + 1, sums[0] + input_s, sums[1] + infer_s, sums[2] + output_s
         if len(self._waits) >= MOST_HELD:
             self.flush()
 

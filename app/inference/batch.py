@@ -63,7 +63,7 @@ def split(outputs: Tensors, rows: Sequence[int]) -> list[Rows]:
     """
     total = sum(rows)
     for name, tensor in outputs.items():
-        if not tensor.ndim or tensor.shape[0] != total:
+        if tensor.shape[:1] != (total,):
             raise InferenceFailed(f"output {name} has shape {list(tensor.shape)} for {total} rows")
     stops = [*accumulate(rows)]
     return [Rows(outputs, stop - count, stop) for stop, count in zip(stops, rows, strict=True)]

@@ -1,7 +1,7 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -70,7 +70,11 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
 
 
 class Model:
-    """One version of a model behind its queue."""
+    """One version of a model behind its queue.
+
+    count:   one request has been decoded, answered and encoded; see `ModelTally.request`.
+    run_now: requests that have been checked run at once, if they need not queue; see `Scheduler.run_now`.
+    """
 
     def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
         self.name, self.version = name, version
@@ -81,8 +85,10 @@ class Model:
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}
         self._domains = domains(opened.manifest.inputs, opened.session.inputs) if opened.manifest else ()
         self.limits = _limits(config, opened.pace if self.signature.batched else None, self.share.instances)
-        self._tally = ModelTally(metrics, name, version)
-        self._scheduler = Scheduler(opened.session.run, self.limits, opened.pace, self._tally, name)
+        tally = ModelTally(metrics, name, version)
+        self.count = tally.request
+        self._scheduler = Scheduler(opened.session.run, self.limits, opened.pace, tally, name)
+        self.run_now = self._scheduler.run_now
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.
@@ -109,10 +115,6 @@ class Model:
         """Queue a request that has been checked. See `Scheduler.enter`."""
         return self._scheduler.enter(tensors, rows, kind, done)
 
-    def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
-        """Run requests that have been checked, if they need not queue. See `Scheduler.run_now`."""
-        return self._scheduler.run_now(pieces, rows, kind)
-
     def dispatch(self) -> None:
         """Run what has entered."""
         self._scheduler.dispatch()
@@ -130,10 +132,6 @@ class Model:
             succeeded = True
         finally:
             self.count(perf_counter() - started, succeeded)
-
-    def count(self, seconds: float, succeeded: bool) -> None:
-        """One request, decoded, answered and encoded in so long."""
-        self._tally.request(seconds, succeeded)
 
     async def drained(self) -> None:
         """Once all that was accepted is answered. Later requests are still answered, as long as somebody holds on to

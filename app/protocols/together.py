@@ -65,8 +65,7 @@ class Codec(Protocol):
 def pieces_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> list[Tensors] | None:
     """The tensors of requests of equal trailing shapes: one piece with the rows of all, or one for each where they are
     arrays already. None if any element of any of them is wrong."""
-    as_arrays = all(isinstance(value, np.ndarray) for read in reads for value in read.values)
-    groups = [[read] for read in reads] if as_arrays else [reads]
+    groups = [[read] for read in reads] if isinstance(reads[0].values[0], np.ndarray) else [reads]
     try:
         return [_checked(model, group, nonfinite) for group in groups]
     except InvalidInput:
@@ -87,7 +86,7 @@ def cut(pieces: list[Tensors], reads: Sequence[Read]) -> list[Tensors]:
 
 def _checked(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> Tensors:
     whole: dict[str, Tensor] = {}
-    rows = sum(read.rows for read in reads)
+    rows = sum([read.rows for read in reads])
     for place, spec in enumerate(model.signature.inputs):
         shape = (rows, *reads[0].trailing[place])
         flat = _flat([read.values[place] for read in reads], spec.datatype, nonfinite)
