@@ -42,7 +42,7 @@ WORTH = 0.95
 
 UNMEASURED_ROWS = 8
 
-SHORT_S = 1e-3
+SHORT_S = 4e-3
 """A batch whose run takes no longer is not too large, whatever a disturbed measurement says of its rate."""
 
 INLINE_S = 1.5e-4

@@ -29,6 +29,10 @@ from app.tally import ModelTally
 AHEAD_S = 2e-3
 """A run up to here is short beside the way of its batch to a thread."""
 
+STACKED_HERE_BYTES = 2**20
+"""Up to here a batch for a thread is put together on the event loop: a copy of a millisecond at most, where the thread
+would wait for the interpreter's lock twice."""
+
 DEFAULT_PRIORITY = 100
 """Of a request that names none: there is room before it and behind it."""
 
@@ -72,6 +76,13 @@ class Entry:
     over: bool = False
 
 
+class _Stacked(NamedTuple):
+    """The tensors of a run, and how long it took to put them together."""
+
+    tensors: Tensors
+    seconds: float
+
+
 class _Outcome(NamedTuple):
     """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart."""
 
@@ -87,6 +98,11 @@ class _Run(NamedTuple):
 
     entries: Sequence[Entry]
     outcome: _Outcome | Exception
+
+
+def _stacked(pieces: Sequence[Tensors]) -> _Stacked:
+    started = perf_counter()
+    return _Stacked(batch.stack(pieces), perf_counter() - started)
 
 
 def _is_empty(tensors: Tensors) -> bool:
@@ -171,7 +187,7 @@ class Scheduler:
             return None
         started = perf_counter()
         try:
-            outcome = self._outcome(pieces, rows, alone=False)
+            outcome = self._outcome(_stacked(pieces), rows, alone=False)
         except Exception:  # noqa: BLE001 - whatever it is, it comes again in the queue
             return None
         self._tally.start([0.0] * len(rows))
@@ -321,8 +337,13 @@ class Scheduler:
         room = min(self._limits.max_rows or 1, math.ceil(self._queue_rows / free))
         taken = self._take(room)
         self._running.append(taken)
-        run = asyncio.get_running_loop().run_in_executor(self._pool, self._compute, taken)
-        run.add_done_callback(lambda done: self._finish(taken, done.result()))
+        size = sum([tensor.nbytes for entry in taken for tensor in entry.tensors.values()])
+        stacked = _stacked([entry.tensors for entry in taken]) if size <= STACKED_HERE_BYTES else None
+        self._pool.submit(self._work, taken, stacked, asyncio.get_running_loop())
+
+    def _work(self, taken: Sequence[Entry], stacked: _Stacked | None, loop: asyncio.AbstractEventLoop) -> None:
+        """What a thread does."""
+        loop.call_soon_threadsafe(self._finish, taken, self._compute(taken, stacked))
 
     def _finish(self, taken: Sequence[Entry], runs: Sequence[_Run]) -> None:
         self._running.remove(taken)
@@ -350,16 +371,15 @@ class Scheduler:
         self._tally.start([now - entry.arrived for entry in taken])
         return taken
 
-    def _compute(self, taken: Sequence[Entry]) -> list[_Run]:
+    def _compute(self, taken: Sequence[Entry], stacked: _Stacked | None = None) -> list[_Run]:
         """What comes of these entries. A batch that fails is tried again in halves, so that only the request that makes
         it fail goes without an answer. What a caller has left meanwhile is not computed."""
-        taken = [entry for entry in taken if not entry.over]
-        if not taken:
-            return []
+        left = [entry for entry in taken if not entry.over]
+        if len(left) < len(taken):
+            return self._compute(left) if left else []
         try:
-            outcome = self._outcome(
-                [entry.tensors for entry in taken], [entry.rows for entry in taken], alone=taken[0].alone
-            )
+            stacked = stacked or _stacked([entry.tensors for entry in taken])
+            outcome = self._outcome(stacked, [entry.rows for entry in taken], alone=taken[0].alone)
         except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
             if len(taken) == 1:
                 return [_Run(taken, error)]
@@ -367,15 +387,13 @@ class Scheduler:
             return self._compute(taken[:half]) + self._compute(taken[half:])
         return [_Run(taken, outcome)]
 
-    def _outcome(self, pieces: Sequence[Tensors], rows: Sequence[int], *, alone: bool) -> _Outcome:
+    def _outcome(self, stacked: _Stacked, rows: Sequence[int], *, alone: bool) -> _Outcome:
         """One run. Raises what it raises."""
         started = perf_counter()
-        stacked = batch.stack(pieces)
-        ready = perf_counter()
-        outputs = self._run(stacked)
+        outputs = self._run(stacked.tensors)
         computed = perf_counter()
         results = [Rows(outputs)] if alone else batch.split(outputs, rows)
-        return _Outcome(sum(rows), results, ready - started, computed - ready, perf_counter() - computed)
+        return _Outcome(sum(rows), results, stacked.seconds, computed - started, perf_counter() - computed)
 
     def _deliver(self, runs: Sequence[_Run], *, here: bool) -> None:
         for entries, outcome in runs:
