@@ -24,13 +24,16 @@ from tqdm import tqdm
 
 from benchmarks import wrk
 from benchmarks.networks import CACHE
-from benchmarks.servers import OURS, SERVERS, Running, Server, running
+from benchmarks.servers import BARE, OURS, SERVERS, Running, Server, running
 from benchmarks.traffic import Request, Traffic
 
 TINY = Traffic("mlp")
 MIXED = (Traffic("mlp"), Traffic("cnn"), Traffic("wide"), Traffic("encoder"))
 CONNECTIONS = 32
 CAPACITY_S = 3
+
+HALF_SENT, ALONE, TOGETHER = "half of capacity", "alone", "together"
+HALF = f"{HALF_SENT}, {TINY.model}"
 
 Latencies = dict[tuple[str, str], list[float]]
 """Server and what was sent -> milliseconds, of all rounds."""
@@ -95,7 +98,7 @@ def half(arrivals: Arrivals, servers: Sequence[Server], rounds: int, seconds: in
         capacities = {one.server.name: capacity(one, TINY, CAPACITY_S) for one in ready}
         best = max((capacities[one.server.name] for one in ready if one.server.peer), default=0)
         for one in tqdm(ready * rounds, desc="half", file=sys.stderr, disable=None):
-            arrivals.send(one, "half of capacity", {TINY: capacities[one.server.name] / 2}, seconds)
+            arrivals.send(one, HALF_SENT, {TINY: capacities[one.server.name] / 2}, seconds)
             if one.server is OURS and best:
                 arrivals.send(one, "half of the best peer's capacity", {TINY: best / 2}, seconds)
 
@@ -115,8 +118,8 @@ def alone_and_together(arrivals: Arrivals, one: Running, rounds: int, seconds: i
     rates = {kind: capacity(one, kind, CAPACITY_S) / (2 * len(MIXED)) for kind in MIXED}
     for _ in range(rounds):
         for kind, rate in rates.items():
-            arrivals.send(one, "alone", {kind: rate}, seconds)
-        arrivals.send(one, "together", rates, seconds)
+            arrivals.send(one, ALONE, {kind: rate}, seconds)
+        arrivals.send(one, TOGETHER, rates, seconds)
 
 
 def report(arrivals: Arrivals) -> str:
@@ -129,13 +132,34 @@ def report(arrivals: Arrivals) -> str:
     lines += ["", "| server | network | requests/s | p99 alone, ms | p99 together, ms | times that |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
     for (server, what), rate in arrivals.rates.items():
-        if what.startswith("together"):
+        if what.startswith(TOGETHER):
             network = what.split(", ")[1]
-            alone, together = (arrivals.percentiles(server, f"{how}, {network}")[1] for how in ("alone", "together"))
+            alone, together = (arrivals.percentiles(server, f"{how}, {network}")[1] for how in (ALONE, TOGETHER))
             lines.append(
                 f"| {server} | {network} | {rate:,.0f} | {alone:.2f} | {together:.2f} | {together / alone:.2f} |"
             )
-    return "\n".join(chain(lines, [""], arrivals.problems))
+    return "\n".join(chain(wanted(arrivals), [""], lines, [""], arrivals.problems))
+
+
+def wanted(arrivals: Arrivals) -> list[str]:
+    """What is wanted of Headrace and what was reached, as far as it was measured."""
+    lines = ["| wanted of Headrace | measured | reached |", "| --- | ---: | --- |"]
+
+    def told(what: str, value: float, most: float) -> None:
+        if not np.isnan(value):
+            lines.append(f"| {what} | {value:.2f} | {'yes' if value <= most else 'no'} |")
+
+    p50, p99, p999 = arrivals.percentiles(OURS.name, HALF)
+    peers = [arrivals.percentiles(server.name, HALF)[1] for server in SERVERS if server.peer]
+    least = min((ms for ms in peers if not np.isnan(ms)), default=np.nan)
+    told(f"at half of capacity a p99 below the best peer's, {least:.2f} ms", p99, least)
+    told("at half of capacity a p99.9 below 3 times the p50: times", p999 / p50, 3)
+    bare50, _, bare999 = arrivals.percentiles(BARE.name, HALF)
+    told("the same for bare uvicorn, which computes nothing: times", bare999 / bare50, 3)
+    for kind in MIXED:
+        alone, together = (arrivals.percentiles(OURS.name, f"{how}, {kind.model}")[1] for how in (ALONE, TOGETHER))
+        told(f"four networks at once, {kind.model}: p99 at most 3 times its p99 alone: times", together / alone, 3)
+    return lines
 
 
 def arguments() -> argparse.Namespace:

@@ -10,6 +10,8 @@ import onnxruntime
 from benchmarks.networks import network
 from benchmarks.traffic import sample
 
+NAME = "onnxruntime in process"
+
 BATCHES = (1, 8, 16, 32, 64, 128)
 TRIAL_S = 0.3
 
@@ -23,7 +25,7 @@ class Setting:
     threads: int
 
     def __str__(self) -> str:
-        return f"onnxruntime in process, batch {self.batch}, {self.callers} x {self.threads} threads"
+        return f"{NAME}, batch {self.batch}, {self.callers} x {self.threads} threads"
 
 
 SETTINGS = [Setting(batch, callers, threads) for batch in BATCHES for callers, threads in ((1, 1), (1, 2), (2, 1))]

@@ -5,9 +5,12 @@ from math import isnan
 from operator import attrgetter
 from statistics import median
 
+from benchmarks import limits
 from benchmarks.cases import Case
 from benchmarks.measure import Measured
-from benchmarks.servers import OURS, SERVERS
+from benchmarks.servers import BARE, OURS, SERVERS
+
+Figure = Callable[[Measured], float]
 
 PEERS = {server.name for server in SERVERS if server.peer}
 
@@ -19,7 +22,7 @@ class Rounds:
         self.server = server
         self.by_round = {one.round: one for one in results if one.server == server and not one.problem}
 
-    def median(self, figure: Callable[[Measured], float]) -> float:
+    def median(self, figure: Figure) -> float:
         """Over the rounds."""
         return median(figure(one) for one in self.by_round.values())
 
@@ -28,11 +31,14 @@ class Rounds:
         """The median."""
         return self.median(attrgetter("rows_per_s"))
 
-    def ratio(self, other: "Rounds") -> str:
-        """How many times the rows a second of the other, in the same round: median, least to most."""
+    def ratios(self, other: "Rounds", figure: Figure = attrgetter("rows_per_s")) -> list[float]:
+        """How many times a figure of the other's, in each round that both have."""
         both = self.by_round.keys() & other.by_round.keys()
-        ratios = [self.by_round[r].rows_per_s / other.by_round[r].rows_per_s for r in both]
-        return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "-"
+        return [figure(self.by_round[r]) / figure(other.by_round[r]) for r in both]
+
+    def ratio(self, other: "Rounds") -> str:
+        """How many times the rows a second of the other."""
+        return spread(self.ratios(other))
 
     def line(self, ours: "Rounds") -> str:
         """One row of a case's table."""
@@ -45,13 +51,22 @@ class Rounds:
         )
 
 
+def spread(ratios: Sequence[float]) -> str:
+    """Median, least to most."""
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "-"
+
+
 def report(results: Sequence[Measured], cases: Sequence[Case]) -> str:
     """What was wanted and what was reached, each case in full, and what went wrong."""
     by_case = {case.name: rounds_of(case, results) for case in cases}
     lines = [
-        "| case | Headrace, rows/s | best peer, rows/s | which | times the best peer | wanted |",
-        "| --- | ---: | ---: | --- | ---: | ---: |",
+        "| case | Headrace, rows/s | best peer, rows/s | which | times the best peer | wanted | reached |",
+        "| --- | ---: | ---: | --- | ---: | ---: | --- |",
         *(against_best(case, by_case[case.name]) for case in cases),
+        "",
+        "| case | beside a limit | measured | wanted | reached |",
+        "| --- | --- | ---: | ---: | --- |",
+        *(line for case in cases for line in against_limits(case, by_case[case.name])),
     ]
     for case in cases:
         lines += ["", *in_full(case, by_case[case.name])]
@@ -74,11 +89,49 @@ def against_best(case: Case, rounds: dict[str, Rounds]) -> str:
     """One row of the first table."""
     ours, best = rounds.get(OURS.name), next((r for name, r in rounds.items() if name in PEERS), None)
     if not ours or not best:
-        return f"| {case.name} | - | - | - | - | {case.wanted} |"
+        return f"| {case.name} | - | - | - | - | {case.wanted} | - |"
+    ratios = ours.ratios(best)
+    reached = "yes" if ratios and median(ratios) >= case.wanted else "no"
     return (
-        f"| {case.name} | {ours.rows_per_s:,.0f} | {best.rows_per_s:,.0f} | {best.server} | {ours.ratio(best)} "
-        f"| {case.wanted} |"
+        f"| {case.name} | {ours.rows_per_s:,.0f} | {best.rows_per_s:,.0f} | {best.server} | {spread(ratios)} "
+        f"| {case.wanted} | {reached} |"
     )
+
+
+def against_limits(case: Case, rounds: dict[str, Rounds]) -> list[str]:
+    """Rows of the second table."""
+    lines = []
+    ours = rounds.get(OURS.name)
+    alone = next((r for name, r in rounds.items() if name.startswith(limits.NAME)), None)
+    bare = rounds.get(BARE.name)
+    if ours and alone and case.of_onnxruntime:
+        share = ours.ratios(alone)
+        lines.append(
+            limit_line(
+                case,
+                f"rows/s, of {alone.server}",
+                share,
+                f"{case.of_onnxruntime}",
+                case.of_onnxruntime <= median(share),
+            )
+        )
+    if ours and bare and case.bare_p50s:
+        times = ours.ratios(bare, attrgetter("p50_ms"))
+        lines.append(
+            limit_line(
+                case,
+                "p50, times that of bare uvicorn",
+                times,
+                f"at most {case.bare_p50s}",
+                median(times) <= case.bare_p50s,
+            )
+        )
+    return lines
+
+
+def limit_line(case: Case, what: str, ratios: Sequence[float], wanted: str, reached: bool) -> str:
+    """One of them."""
+    return f"| {case.name} | {what} | {spread(ratios)} | {wanted} | {'yes' if reached else 'no'} |"
 
 
 def in_full(case: Case, rounds: dict[str, Rounds]) -> list[str]:

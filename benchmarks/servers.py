@@ -75,9 +75,10 @@ def peer(port: int, models: Sequence[str], binary: bool, *, module: str, batchin
 
 
 OURS = Server("Headrace", ours, peer=False, bare_bytes=False)
+BARE = Server("bare uvicorn", bare, peer=False, models=frozenset({"mlp"}), binary=False, answers=False)
 SERVERS = (
     OURS,
-    Server("bare uvicorn", bare, peer=False, models=frozenset({"mlp"}), binary=False, answers=False),
+    BARE,
     Server("mosec, 2 workers", partial(peer, module="mosec")),
     Server("mosec, batch 16", partial(peer, module="mosec", batching=16)),
     Server("PyTriton", partial(peer, module="pytriton"), bare_bytes=False),
