@@ -101,17 +101,17 @@ class Head:
 
 
 class Admission:
-    """The heads of requests for the fast lane."""
+    """The heads of requests for the fast lane.
+
+    known: bytes -> the head that they are, if they were one before and no model has changed since.
+    """
 
     def __init__(self, repository: Repository, gate: Gate) -> None:
         self._repository, self._gate = repository, gate
         self._targets: dict[bytes, Target] = {}
         self._heads: dict[bytes, Head] = {}
+        self.known = self._heads.get
         repository.watch(self._forget)
-
-    def known(self, sent: bytes) -> Head | None:
-        """The head that these bytes are, if they were one before and no model has changed since."""
-        return self._heads.get(sent)
 
     def remember(self, sent: bytes, head: Head) -> None:
         """These bytes are this head."""

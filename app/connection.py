@@ -17,6 +17,7 @@ class LaneProtocol(HttpProtocol):
     def __init__(self, *arguments: Any, lane: Lane, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._lane = lane
+        self._known = lane.admission.known
         self._midway = False
         self._reading: Request | None = None
         self._request: Request | None = None
@@ -28,7 +29,7 @@ class LaneProtocol(HttpProtocol):
             super().data_received(data)
             return
         length = data.find(b"\r\n\r\n") + 4
-        head = self._lane.admission.known(data[:length])
+        head = self._known(data[:length])
         if head is not None and len(data) == length + head.body_bytes and self._is_free():
             request = self._begin(head)
             request.parts.append(data[length:])
@@ -105,7 +106,8 @@ class LaneProtocol(HttpProtocol):
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         self._rests_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._close_in(self.timeout_keep_alive)

@@ -109,21 +109,21 @@ class Lane:
             request.connection.loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        together: defaultdict[tuple[Target, Any], list[Request]] = defaultdict(list)
+        together: defaultdict[tuple[Target, Any, bool], list[Request]] = defaultdict(list)
         for request in self._next():
             if request.disconnected:
                 self._lost(request)
                 continue
             try:
-                request.read = self._read(request)
+                read = request.read = self._read(request)
             except Exception as error:  # noqa: BLE001 - a bug of ours, and the others of this turn want their answers
                 self._refuse(request, error)
                 continue
-            if request.read is None:
+            if read is None:
                 self._answer_alone(request)
             else:
-                together[request.head.target, request.read.trailing].append(request)
-        for (target, _), requests in together.items():
+                together[request.head.target, read.trailing, read.text is None].append(request)
+        for (target, _, _), requests in together.items():
             try:
                 self._enter(target.model, requests)
             except Exception as error:  # noqa: BLE001 - as above

@@ -103,7 +103,7 @@ class ModelTally:
             self.flush()
 
     def inline(self, seconds: float) -> None:
-        """One run that held up the event loop for so long."""
+        """A run held up the event loop for so long."""
         self._inline[0] += 1
         self._inline[1] += seconds
 

@@ -65,5 +65,7 @@ def split(outputs: Tensors, rows: Sequence[int]) -> list[Rows]:
     for name, tensor in outputs.items():
         if tensor.shape[:1] != (total,):
             raise InferenceFailed(f"output {name} has shape {list(tensor.shape)} for {total} rows")
+    if len(rows) == 1:
+        return [Rows(outputs, 0, total)]
     stops = [*accumulate(rows)]
     return [Rows(outputs, stop - count, stop) for stop, count in zip(stops, rows, strict=True)]

@@ -109,7 +109,8 @@ class Model:
 
     def check_domains(self, tensors: Tensors) -> None:
         """Raises OutsideDomain for values that the manifest's ranges refuse. tensors: as the signature wants them."""
-        check_domains(self._domains, tensors)
+        if self._domains:
+            check_domains(self._domains, tensors)
 
     def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
         """Queue a request that has been checked. See `Scheduler.enter`."""

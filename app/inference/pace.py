@@ -63,12 +63,22 @@ class Pace:
 
     seconds: rows -> seconds, rows ascending; empty if nothing is known.
     of_kind: what was run, as `batch.kind` tells it, or `batch.whole_kind` where rows do not share runs.
+
+    `bearable_rows` are those of the largest run that the event loop is held up by.
     """
 
     def __init__(self, seconds: dict[int, float], of_kind: Hashable) -> None:
         self._rows, self._seconds = [*seconds], [*accumulate(seconds.values(), max)]
         self._kind = of_kind
         self._slowdown = 1.0
+        self._apply()
+
+    def _apply(self) -> None:
+        """What follows from how much slower runs are than at load."""
+        self._applied = self._slowdown
+        place = bisect_right(self._seconds, INLINE_S / self._slowdown)
+        self._short_rows = self._rows[place - 1] if place else 0
+        self.bearable_rows = self.rows_within(STALL_S)
 
     def knows(self, of_kind: Hashable) -> bool:
         """Whether tensors of this kind were measured; others may take any time."""
@@ -94,12 +104,7 @@ class Pace:
 
     def is_short(self, of_kind: Hashable, rows: int) -> bool:
         """Whether a request of so many rows is better run on the event loop than in a thread."""
-        return self.knows(of_kind) and self.expected_s(rows) <= INLINE_S
-
-    @property
-    def bearable_rows(self) -> int:
-        """The rows of the largest run that the event loop is held up by."""
-        return self.rows_within(STALL_S)
+        return rows <= self._short_rows and of_kind == self._kind
 
     def rows_within(self, seconds: float) -> int:
         """The rows of the largest run that is expected to take no longer; at least 1."""
@@ -115,12 +120,17 @@ class Pace:
         place = bisect_left(self._rows, rows)
         if place < len(self._rows):
             ratio = min(seconds / self._seconds[place], 10.0)
-            self._slowdown = max(1.0, self._slowdown + LEARNT * (ratio - self._slowdown))
+            self._slow_down(max(1.0, self._slowdown + LEARNT * (ratio - self._slowdown)))
 
     def fade(self) -> None:
         """A run was made in a thread, where it says nothing of the event loop, as it waits for the interpreter's lock:
         what was learnt fades, so that in time the event loop is tried again."""
-        self._slowdown += LEARNT * (1.0 - self._slowdown)
+        self._slow_down(self._slowdown + LEARNT * (1.0 - self._slowdown))
+
+    def _slow_down(self, times: float) -> None:
+        self._slowdown = times
+        if not 0.95 < times / self._applied < 1.05:
+            self._apply()
 
 
 def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batched: bool) -> Pace:

@@ -192,7 +192,7 @@ class Scheduler:
             return None
         self._tally.start([0.0] * len(rows))
         self._tally.inline(perf_counter() - started)
-        self._measure(outcome, kind, here=True)
+        self._measure(outcome, here=True)
         return outcome.results
 
     def leave(self, entry: Entry) -> None:
@@ -401,20 +401,20 @@ class Scheduler:
             if isinstance(outcome, Exception):
                 results = [outcome] * len(entries)
             else:
-                self._measure(outcome, entries[0].kind, here=here)
+                self._measure(outcome, here=here)
                 results = outcome.results
             for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
                     entry.over = True
                     entry.done(result)
 
-    def _measure(self, outcome: _Outcome, kind: Hashable, *, here: bool) -> None:
+    def _measure(self, outcome: _Outcome, *, here: bool) -> None:
         """here: run on the event loop."""
         rows, results, input_s, infer_s, output_s = outcome
         self._tally.run(rows, len(results), input_s, infer_s, output_s)
         if not here:
             self._pace.fade()
-        elif self._pace.knows(kind):
+        else:
             self._pace.learn(rows, infer_s)
         self._seconds_per_row += 0.2 * ((input_s + infer_s) / rows - self._seconds_per_row)
 

@@ -32,16 +32,18 @@ Written = TypeVar("Written")
 class Read(NamedTuple):
     """A request, read and not yet converted.
 
-    values:   of each input in the signature's order, flat, row-major: numbers; an array of the input's datatype; or
-              what stands between the brackets of a JSON array, with as many commas as numbers of this shape have.
+    values:   of each input in the signature's order, flat, row-major; or an array of the input's datatype.
     trailing: of each input, its shape without the rows.
+    text:     in place of values, for a model with one input: what stands between the brackets of a JSON array, with as
+              many commas as numbers of this shape have between them.
     identity: what the answer tells back of the request, as a part of it.
     binary:   all outputs are wanted as bytes.
     """
 
     rows: int
-    values: Sequence[list[Any] | Tensor | bytes]
+    values: Sequence[list[Any] | Tensor]
     trailing: tuple[tuple[int, ...], ...]
+    text: bytes | None = None
     identity: bytes = b""
     binary: bool = False
 
@@ -63,13 +65,23 @@ class Codec(Protocol):
 
 
 def pieces_of(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> list[Tensors] | None:
-    """The tensors of requests of equal trailing shapes: one piece with the rows of all, or one for each where they are
-    arrays already. None if any element of any of them is wrong."""
-    groups = [[read] for read in reads] if isinstance(reads[0].values[0], np.ndarray) else [reads]
+    """The tensors of requests: one piece with the rows of all, or one for each where they are arrays already. None if
+    any element of any of them is wrong.
+
+    reads: of equal trailing shapes, all with a text or all without.
+    """
     try:
-        return [_checked(model, group, nonfinite) for group in groups]
+        if reads[0].text is not None:
+            pieces = [_of_texts(model, reads, nonfinite)]
+        elif isinstance(reads[0].values[0], np.ndarray):
+            pieces = [_of_values(model, [read], nonfinite) for read in reads]
+        else:
+            pieces = [_of_values(model, reads, nonfinite)]
+        for piece in pieces:
+            model.check_domains(piece)
     except InvalidInput:
         return None
+    return pieces
 
 
 def cut(pieces: list[Tensors], reads: Sequence[Read]) -> list[Tensors]:
@@ -84,41 +96,41 @@ def cut(pieces: list[Tensors], reads: Sequence[Read]) -> list[Tensors]:
     ]
 
 
-def _checked(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> Tensors:
-    whole: dict[str, Tensor] = {}
-    rows = sum([read.rows for read in reads])
-    for place, spec in enumerate(model.signature.inputs):
-        shape = (rows, *reads[0].trailing[place])
-        flat = _flat([read.values[place] for read in reads], spec.datatype, nonfinite)
-        if flat.size != prod(shape):
-            raise InvalidInput("an element is no number, and hid a comma")
-        whole[spec.name] = flat.reshape(shape)
-    model.check_domains(whole)
-    return whole
+def _of_texts(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> Tensors:
+    """All texts are parsed as one array. It has as many elements as they have commas, and one more for each, or less
+    where an element is no number and a comma stands in it. So it has its right size only if no text took an element
+    from its neighbour. Raises InvalidInput otherwise, and for an element that does not fit the datatype."""
+    [spec] = model.signature.inputs
+    shape = (sum([read.rows for read in reads]), *reads[0].trailing[0])
+    whole = b"[%b]" % b",".join([read.text or b"" for read in reads])
+    tensor = read_array(whole, spec.datatype) if len(whole) >= LEAST_BYTES else None
+    if tensor is None:
+        try:
+            tensor = to_array("", orjson.loads(whole), spec.datatype, nonfinite)
+        except orjson.JSONDecodeError as error:
+            raise InvalidInput("not JSON") from error
+    if tensor.size != prod(shape):
+        raise InvalidInput("an element is no number, and hid a comma")
+    return {spec.name: tensor.reshape(shape)}
 
 
-def _flat(values: Sequence[list[Any] | Tensor | bytes], datatype: str, nonfinite: NonFinite) -> Tensor:
-    """All of them behind each other. Raises InvalidInput for an element that does not fit the datatype."""
-    if len(texts := [one for one in values if isinstance(one, bytes)]) == len(values):
-        return _of_texts(texts, datatype, nonfinite)
-    if len(lists := [one for one in values if isinstance(one, list)]) == len(values):
+def _of_values(model: Model, reads: Sequence[Read], nonfinite: NonFinite) -> Tensors:
+    """Raises InvalidInput for an element that does not fit its datatype."""
+    return {
+        spec.name: _flat([read.values[place] for read in reads], spec.datatype, nonfinite).reshape(
+            -1, *reads[0].trailing[place]
+        )
+        for place, spec in enumerate(model.signature.inputs)
+    }
+
+
+def _flat(values: Sequence[list[Any] | Tensor], datatype: str, nonfinite: NonFinite) -> Tensor:
+    """All of them behind each other."""
+    lists = [one for one in values if isinstance(one, list)]
+    if len(lists) == len(values):
         return to_array("", lists[0] if len(lists) == 1 else list(chain.from_iterable(lists)), datatype, nonfinite)
-    arrays = [one.reshape(-1) if isinstance(one, np.ndarray) else _flat([one], datatype, nonfinite) for one in values]
+    arrays = [to_array("", one, datatype, nonfinite) if isinstance(one, list) else one.reshape(-1) for one in values]
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _of_texts(texts: Sequence[bytes], datatype: str, nonfinite: NonFinite) -> Tensor:
-    """One array of them all, parsed at once. It has as many elements as the texts have commas, and one more for each,
-    or less where an element is no number and a comma stands in it. So the whole has its right size only if no text took
-    an element from its neighbour."""
-    whole = b"[%b]" % b",".join(texts)
-    tensor = read_array(whole, datatype) if len(whole) >= LEAST_BYTES else None
-    if tensor is not None:
-        return tensor
-    try:
-        return to_array("", orjson.loads(whole), datatype, nonfinite)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput("not JSON") from error
 
 
 def parsed(body: bytes) -> dict[str, Any] | None:

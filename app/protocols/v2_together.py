@@ -84,7 +84,7 @@ class V2Codec:
         if len(text) < LEAST_BYTES:
             if text.count(b",") + 1 != frame.size:
                 return self._read_plain(body)
-            return Read(frame.rows, (text,), frame.trailing)
+            return Read(frame.rows, (), frame.trailing, text)
         numbers = read_array(b"[%b]" % text, self._inputs[0].datatype)
         if numbers is None or numbers.shape != (frame.size,):
             return self._read_plain(body)
@@ -104,7 +104,8 @@ class V2Codec:
             values.append(entry["data"])
             rows, *others = entry["shape"]
             trailing.append(tuple(others))
-        return Read(rows, values, tuple(trailing), b"" if identity is None else ID + orjson.dumps(identity))
+        told = b"" if identity is None else ID + orjson.dumps(identity)
+        return Read(rows, values, tuple(trailing), identity=told)
 
     def _read_binary(self, body: bytes, json_length: int) -> Read | None:
         if self._dtype is None or not 0 < json_length <= min(len(body), LARGEST_FRAME):
@@ -146,12 +147,11 @@ class V2Codec:
         written = self._texts.of(rows.outputs)
         if written is None:
             return None
-        count = b"%d" % read.rows
-        outputs = [
-            b"".join((before, count, behind, b",".join(texts[rows.start : rows.stop])))
-            for before, behind, texts in written
-        ]
-        return Answer(b"".join((self._head, read.identity, b',"outputs":[', b"]},".join(outputs), b"]}]}")))
+        parts = [self._head, read.identity, b',"outputs":[']
+        for before, behind, texts in written:
+            parts += (before, b"%d" % read.rows, behind, b",".join(texts[rows.start : rows.stop]), b"]},")
+        parts[-1] = b"]}]}"
+        return Answer(b"".join(parts))
 
     def _write_binary(self, outputs: Tensors) -> Answer | None:
         """The JSON in front says of the outputs what is the same for all answers of their shapes."""
