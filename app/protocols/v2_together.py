@@ -25,6 +25,8 @@ ID = b',"id":'
 
 DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\[')
 
+NUMBERS = re.compile(rb"[-+.eE0-9, \t\r\n]*")
+
 MOST_FRAMES = 256
 
 LARGEST_FRAME = 1024
@@ -77,7 +79,7 @@ class V2Codec:
         frame = self._frames.get(around)
         if frame is None:
             read = self._read_plain(body)
-            if read and not read.identity and b"\\" not in around[0] and body.count(b'"data"') == 1:
+            if read and not read.identity and _tells_all(body) and _is_flat(body[start:end]):
                 self._learn(around, _Frame(read.rows, read.trailing, read.rows * prod(read.trailing[0])))
             return read
         text = body[start:end]
@@ -194,6 +196,16 @@ def _written(outputs: Tensors) -> list[tuple[bytes, bytes, list[bytes]]] | None:
 def _described(name: str, dtype: np.dtype[np.generic], trailing: tuple[int, ...]) -> tuple[bytes, bytes]:
     before = b'{"name":%b,"datatype":"%b","shape":[' % (orjson.dumps(name), datatype_of_dtype(dtype).encode())
     return before, b"".join(b",%d" % size for size in trailing) + b'],"data":['
+
+
+def _tells_all(body: bytes) -> bool:
+    """Whether the only data of a request are those behind the first "data" in it: no other key stands for it."""
+    return b"\\" not in body and body.count(b'"data"') == 1
+
+
+def _is_flat(text: bytes) -> bool:
+    """Whether only numbers stand in the text of an array, so that its first bracket is the one that closes it."""
+    return NUMBERS.fullmatch(text) is not None
 
 
 def _is_plain(entry: Any, spec: TensorSpec) -> bool:
