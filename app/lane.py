@@ -24,7 +24,7 @@ from app.compression import SMALLEST_BYTES
 from app.errors import CallerGone, ServingError
 from app.inference.batch import Rows
 from app.inference.model import Model
-from app.inference.scheduler import Entry
+from app.inference.runs import Entry
 from app.inference.signature import Tensors
 from app.protocols import v1, v2
 from app.protocols.allowance import MediaLimits

@@ -221,6 +221,20 @@ def with_external_weights(location: str, model: bytes | None = None) -> bytes:
 
 def slow(turns: int = 300) -> bytes:
     """y = x after `turns` products of 256 x 256 matrices: about a millisecond each."""
+    return _after_turns([], {"turns": np.array(turns, np.int64)})
+
+
+def as_slow_as_asked() -> bytes:
+    """y = x after as many such products as the largest x says."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+        helper.make_node("Cast", ["largest"], ["turns"], to=TensorProto.INT64),
+    ]
+    return _after_turns(nodes, {})
+
+
+def _after_turns(before: list[onnx.NodeProto], given: dict[str, np.ndarray]) -> bytes:
+    """turns: given, or an output of the nodes before."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["condition"], ["go_on"]),
@@ -231,6 +245,7 @@ def slow(turns: int = 300) -> bytes:
         [value("go_on", (), "BOOL"), value("product", (256, 256))],
     )
     nodes = [
+        *before,
         helper.make_node("Loop", ["turns", "", "unit"], ["last"], body=body),
         helper.make_node("Gather", ["last", "first"], ["row"]),
         helper.make_node("ReduceSum", ["row"], ["one"], keepdims=0),
@@ -238,10 +253,9 @@ def slow(turns: int = 300) -> bytes:
     ]
     constants: dict[str, np.ndarray] = {
         "unit": np.eye(256, dtype=np.float32),
-        "turns": np.array(turns, np.int64),
         "first": np.array([0], np.int64),
     }
-    return graph(nodes, [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
+    return graph(nodes, [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants | given)
 
 
 def add_to_repository(folder: Path, name: str, model: bytes, version: int = 1, config: str = "") -> Path:

@@ -17,7 +17,8 @@ from app.inference.comparison import relative_difference
 from app.inference.domain import check_domains, domains
 from app.inference.pace import Pace, measure
 from app.inference.probe import probe
-from app.inference.scheduler import Entry, Limits, Scheduler
+from app.inference.runs import Entry
+from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
@@ -65,7 +66,7 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
-    pace = measure(session.run, finding.example, batched=batched)
+    pace = measure(session.run, finding.example, batched=batched, steady=not session.loops)
     return Opened(session, signature, manifest, reason, finding.example, taken, pace)
 
 
@@ -87,7 +88,7 @@ class Model:
         self.limits = _limits(config, opened.pace if self.signature.batched else None, self.share.instances)
         tally = ModelTally(metrics, name, version)
         self.count = tally.request
-        self._scheduler = Scheduler(opened.session.run, self.limits, opened.pace, tally, name)
+        self._scheduler = Scheduler(opened.session.run, opened.session.begin, self.limits, opened.pace, tally, name)
         self.run_now = self._scheduler.run_now
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:

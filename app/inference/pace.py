@@ -63,13 +63,14 @@ class Pace:
 
     seconds: rows -> seconds, rows ascending; empty if nothing is known.
     of_kind: what was run, as `batch.kind` tells it, or `batch.whole_kind` where rows do not share runs.
+    steady:  the same for all values; otherwise no run is sure to be short.
 
     `bearable_rows` are those of the largest run that the event loop is held up by.
     """
 
-    def __init__(self, seconds: dict[int, float], of_kind: Hashable) -> None:
+    def __init__(self, seconds: dict[int, float], of_kind: Hashable, *, steady: bool = True) -> None:
         self._rows, self._seconds = [*seconds], [*accumulate(seconds.values(), max)]
-        self._kind = of_kind
+        self._kind, self._steady = of_kind, steady
         self._slowdown = 1.0
         self._apply()
 
@@ -77,7 +78,7 @@ class Pace:
         """What follows from how much slower runs are than at load."""
         self._applied = self._slowdown
         place = bisect_right(self._seconds, INLINE_S / self._slowdown)
-        self._short_rows = self._rows[place - 1] if place else 0
+        self._short_rows = self._rows[place - 1] if place and self._steady else 0
         self.bearable_rows = self.rows_within(STALL_S)
 
     def knows(self, of_kind: Hashable) -> bool:
@@ -133,10 +134,10 @@ class Pace:
             self._apply()
 
 
-def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batched: bool) -> Pace:
+def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batched: bool, steady: bool) -> Pace:
     """Runs the example alone and, where rows may share a run, in batches of 1, 4, 16, ... rows. Blocking.
 
-    example: of one row where the model is batched; None if none is known.
+    example: of one row where the model is batched; None if none is known. steady: see `Pace`.
     """
     seconds: dict[int, float] = {}
     if example is None:
@@ -154,7 +155,7 @@ def measure(run: Callable[[Tensors], Tensors], example: Tensors | None, *, batch
         if STEP * sum(tensor.nbytes for tensor in outputs.values()) > MOST_BYTES:
             break
         rows *= STEP
-    return Pace(seconds, kind(example) if batched else whole_kind(example))
+    return Pace(seconds, kind(example) if batched else whole_kind(example), steady=steady)
 
 
 def _fastest(run: Callable[[Tensors], Tensors], feed: Tensors) -> float:

@@ -7,7 +7,9 @@ one is set, holds an idle instance back until the batch is full or the oldest re
 A batch whose run was measured to be too short to be worth the way to a thread runs on the event loop, one a turn;
 every other one in a thread, each free thread taking its share of what waits.
 
-All methods belong to the event loop's thread; only `_compute` may run elsewhere.
+A run that nobody waits for any more is abandoned: its instance is wanted by others.
+
+All methods belong to the event loop's thread; only `_work` runs elsewhere.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.batch import Rows
 from app.inference.pace import Pace
+from app.inference.runs import Abandonable, Computed, Entry, Outcome, Stacked, compute, outcome_of, stack
 from app.inference.signature import Tensors
 from app.tally import ModelTally
 
@@ -55,54 +58,11 @@ class Limits:
     instances: int
 
 
-@dataclass(eq=False, slots=True)
-class Entry:
-    """A request, or a piece of one, on its way through the queue.
-
-    kind:   equal for those that may share a run.
-    alone:  shares none.
-    done:   called once, with its part of a run's outputs or the reason why there is none; not after it has left.
-    """
-
-    tensors: Tensors
-    rows: int
-    kind: Hashable
-    alone: bool
-    priority: int
-    arrived: float
-    due: float
-    done: Callable[[Rows | Exception], None]
-    queued: bool = True
-    over: bool = False
-
-
-class _Stacked(NamedTuple):
-    """The tensors of a run, and how long it took to put them together."""
-
-    tensors: Tensors
-    seconds: float
-
-
-class _Outcome(NamedTuple):
-    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart."""
-
-    rows: int
-    results: Sequence[Rows]
-    input_s: float
-    infer_s: float
-    output_s: float
-
-
-class _Run(NamedTuple):
-    """What came of some entries that were run together."""
+class _Batch(NamedTuple):
+    """Entries that run together in a thread."""
 
     entries: Sequence[Entry]
-    outcome: _Outcome | Exception
-
-
-def _stacked(pieces: Sequence[Tensors]) -> _Stacked:
-    started = perf_counter()
-    return _Stacked(batch.stack(pieces), perf_counter() - started)
+    run: Abandonable
 
 
 def _is_empty(tensors: Tensors) -> bool:
@@ -113,18 +73,26 @@ def _is_empty(tensors: Tensors) -> bool:
 class Scheduler:
     """Batches the requests of one model.
 
-    run:  tensors -> tensors, blocking and thread-safe; called from up to `limits.instances` threads.
-    pace: how long runs take.
+    run:   tensors -> tensors, blocking; for runs on the event loop.
+    begin: makes the same for one batch in a thread; used in up to `limits.instances` threads at once.
+    pace:  how long runs take.
     """
 
     def __init__(
-        self, run: Callable[[Tensors], Tensors], limits: Limits, pace: Pace, tally: ModelTally, name: str
+        self,
+        run: Callable[[Tensors], Tensors],
+        begin: Callable[[], Abandonable],
+        limits: Limits,
+        pace: Pace,
+        tally: ModelTally,
+        name: str,
     ) -> None:
-        self._run, self._limits, self._pace, self._tally, self._name = run, limits, pace, tally, name
+        self._run, self._begin = run, begin
+        self._limits, self._pace, self._tally, self._name = limits, pace, tally, name
         self._pool = ThreadPoolExecutor(limits.instances, thread_name_prefix=f"run-{name}")
         self._queue: deque[Entry] = deque()
         self._queue_rows = 0
-        self._running: list[Sequence[Entry]] = []
+        self._running: list[_Batch] = []
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
@@ -187,7 +155,7 @@ class Scheduler:
             return None
         started = perf_counter()
         try:
-            outcome = self._outcome(_stacked(pieces), rows, alone=False)
+            outcome = outcome_of(self._run, stack(pieces), rows, alone=False)
         except Exception:  # noqa: BLE001 - whatever it is, it comes again in the queue
             return None
         self._tally.start([0.0] * len(rows))
@@ -196,12 +164,17 @@ class Scheduler:
         return outcome.results
 
     def leave(self, entry: Entry) -> None:
-        """The caller has its answer, or has gone; a request that still waits gives up its place."""
+        """The caller has its answer, or has gone; a request that still waits gives up its place, and a run that is for
+        nobody else is abandoned."""
         entry.over = True
         if entry.queued:
             self._queue.remove(entry)
             self._unqueue(entry)
             self._rest_if_idle()
+            return
+        for entries, run in self._running:
+            if entry in entries and all(one.over for one in entries):
+                run.abandon()
 
     async def drained(self) -> None:
         """Once nothing waits and nothing runs."""
@@ -259,7 +232,8 @@ class Scheduler:
     def _expire(self) -> None:
         """Answer those whose deadline has passed; what still waits of them leaves the queue."""
         now = perf_counter()
-        known = [entry for entries in (self._queue, *self._running) for entry in entries if not entry.over]
+        running = (entries for entries, _ in self._running)
+        known = [entry for entries in (self._queue, *running) for entry in entries if not entry.over]
         for entry in known:
             if entry.due <= now:
                 self.leave(entry)
@@ -324,7 +298,7 @@ class Scheduler:
 
     def _run_here(self) -> None:
         taken, started = self._take(self._room_here()), perf_counter()
-        runs = self._compute(taken)
+        runs = compute(self._run, taken)
         self._tally.inline(perf_counter() - started)
         if self._queue:
             self._wake_in(0)
@@ -335,17 +309,17 @@ class Scheduler:
         """A free thread takes its share of what waits."""
         free = max(1, self._limits.instances - len(self._running))
         room = min(self._limits.max_rows or 1, math.ceil(self._queue_rows / free))
-        taken = self._take(room)
+        taken = _Batch(self._take(room), self._begin())
         self._running.append(taken)
-        size = sum([tensor.nbytes for entry in taken for tensor in entry.tensors.values()])
-        stacked = _stacked([entry.tensors for entry in taken]) if size <= STACKED_HERE_BYTES else None
+        size = sum([tensor.nbytes for entry in taken.entries for tensor in entry.tensors.values()])
+        stacked = stack([entry.tensors for entry in taken.entries]) if size <= STACKED_HERE_BYTES else None
         self._pool.submit(self._work, taken, stacked, asyncio.get_running_loop())
 
-    def _work(self, taken: Sequence[Entry], stacked: _Stacked | None, loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, taken: _Batch, stacked: Stacked | None, loop: asyncio.AbstractEventLoop) -> None:
         """What a thread does."""
-        loop.call_soon_threadsafe(self._finish, taken, self._compute(taken, stacked))
+        loop.call_soon_threadsafe(self._finish, taken, compute(taken.run, taken.entries, stacked))
 
-    def _finish(self, taken: Sequence[Entry], runs: Sequence[_Run]) -> None:
+    def _finish(self, taken: _Batch, runs: Sequence[Computed]) -> None:
         self._running.remove(taken)
         if self._queue:
             self.dispatch()
@@ -371,31 +345,7 @@ class Scheduler:
         self._tally.start([now - entry.arrived for entry in taken])
         return taken
 
-    def _compute(self, taken: Sequence[Entry], stacked: _Stacked | None = None) -> list[_Run]:
-        """What comes of these entries. A batch that fails is tried again in halves, so that only the request that makes
-        it fail goes without an answer. What a caller has left meanwhile is not computed."""
-        left = [entry for entry in taken if not entry.over]
-        if len(left) < len(taken):
-            return self._compute(left) if left else []
-        try:
-            stacked = stacked or _stacked([entry.tensors for entry in taken])
-            outcome = self._outcome(stacked, [entry.rows for entry in taken], alone=taken[0].alone)
-        except Exception as error:  # noqa: BLE001 - whatever it is must reach its caller, who would wait for ever
-            if len(taken) == 1:
-                return [_Run(taken, error)]
-            half = len(taken) // 2
-            return self._compute(taken[:half]) + self._compute(taken[half:])
-        return [_Run(taken, outcome)]
-
-    def _outcome(self, stacked: _Stacked, rows: Sequence[int], *, alone: bool) -> _Outcome:
-        """One run. Raises what it raises."""
-        started = perf_counter()
-        outputs = self._run(stacked.tensors)
-        computed = perf_counter()
-        results = [Rows(outputs)] if alone else batch.split(outputs, rows)
-        return _Outcome(sum(rows), results, stacked.seconds, computed - started, perf_counter() - computed)
-
-    def _deliver(self, runs: Sequence[_Run], *, here: bool) -> None:
+    def _deliver(self, runs: Sequence[Computed], *, here: bool) -> None:
         for entries, outcome in runs:
             results: Sequence[Rows | Exception]
             if isinstance(outcome, Exception):
@@ -408,7 +358,7 @@ class Scheduler:
                     entry.over = True
                     entry.done(result)
 
-    def _measure(self, outcome: _Outcome, *, here: bool) -> None:
+    def _measure(self, outcome: Outcome, *, here: bool) -> None:
         """here: run on the event loop."""
         rows, results, input_s, infer_s, output_s = outcome
         self._tally.run(rows, len(results), input_s, infer_s, output_s)

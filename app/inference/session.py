@@ -69,6 +69,9 @@ as PyTorch exports it) 0.7, 1.3 and 1.1 times. Smaller models keep their copies.
 FOLDED_BYTES = 2**20
 """Of a constant that is computed at load all the same: shapes and masks, no weights."""
 
+LOOP = b"\x22\x04Loop"
+"""A node's operator as it stands in the file: ONNX's NodeProto.op_type is field 4, a text of 4 bytes."""
+
 OURS = re.compile(r"alloc|out of memory|CUDA|cuDNN|cublas", re.IGNORECASE)
 """In onnxruntime's words: a failure that no other input would have avoided."""
 
@@ -83,7 +86,7 @@ class Session:
 
     providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
     `self.missing_providers` what was asked for and is not. `self.optional_inputs` have a default in the graph.
-    `self.scales_by_batch` is true of dynamic int8.
+    `self.scales_by_batch` is true of dynamic int8, `self.loops` of a graph whose values may decide how long it runs.
     Raises ModelLoadFailed if the file cannot be opened, speaks types that no protocol here carries, or `strict` and
     a provider is missing.
     """
@@ -116,16 +119,22 @@ class Session:
         self.optional_inputs = _specs(self._session.get_overridable_initializers())
         self.outputs = _specs(self._session.get_outputs())
         self.scales_by_batch = _mentions(path, b"DynamicQuantizeLinear")
+        self.loops = _mentions(path, LOOP)
         self._output_names = [spec.name for spec in self.outputs]
 
-    def run(self, tensors: Tensors) -> Tensors:
+    def begin(self) -> "Run":
+        """Runs that can be given up."""
+        return Run(self)
+
+    def run(self, tensors: Tensors, options: ort.RunOptions | None = None) -> Tensors:
         """All outputs for one feed: name -> array, in the graph's order.
 
         Raises InvalidInput where the graph cannot run on these values or sizes, which it has run on others at load;
         InferenceFailed where memory or a device is to blame.
         """
         try:
-            return dict(zip(self._output_names, self._session.run(self._output_names, dict(tensors)), strict=True))
+            outputs = self._session.run(self._output_names, dict(tensors), options)
+            return dict(zip(self._output_names, outputs, strict=True))
         except UnicodeEncodeError as error:
             raise InvalidInput(f"a text is not UTF-8: {error.reason}") from error
         except ort_errors.InvalidArgument as error:
@@ -134,6 +143,24 @@ class Session:
             if OURS.search(str(error)):
                 raise InferenceFailed(_first_line(error)) from error
             raise InvalidInput(f"the model cannot run on this input: {_reason(error)}") from error
+
+
+class Run:
+    """Runs of a session that another thread can give up; see `app.inference.runs.Abandonable`.
+
+    onnxruntime looks whether it shall go on before each node of the graph, so a node that is under way is finished.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._options = session, ort.RunOptions()
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        """As `Session.run`. Raises InvalidInput once it is abandoned: who reads that has left."""
+        return self._session.run(tensors, self._options)
+
+    def abandon(self) -> None:
+        """From any thread, before the run, in it or after it."""
+        self._options.terminate = True
 
 
 def _options(threads: int, *, mapped: bool) -> ort.SessionOptions:

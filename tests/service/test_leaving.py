@@ -53,3 +53,28 @@ def test_a_deadline_is_answered_with_504_and_a_full_queue_with_429(tmp_path: Pat
         assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
         assert "no answer from slow within 0.1 s" in late[0].json()["error"]
         assert client.get("/health/live").status_code == 200
+
+
+def asked(turns: int) -> bytes:
+    return BODY.replace(b'"data":[1]', b'"data":[%d]' % turns)
+
+
+def test_a_run_that_outlives_the_deadline_makes_room_for_the_next(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "slow", graphs.as_slow_as_asked(), config=f"{ONE_BY_ONE}deadline_ms: 500\n")
+    with serving(tmp_path) as client:
+        late = client.post("/v2/models/slow/infer", content=asked(10**7))  # hours
+        assert (late.status_code, late.json()["error"]) == (504, "no answer from slow within 0.5 s")
+        again = lambda: client.post("/v2/models/slow/infer", content=asked(1)).status_code == 200  # noqa: E731
+        wait_until(again, "the run was never given up")
+
+
+def test_a_run_whose_caller_has_hung_up_makes_room_for_the_next(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "slow", graphs.as_slow_as_asked(), config=ONE_BY_ONE)
+    with serving(tmp_path) as client:
+        with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
+            body = asked(10**7)
+            head = f"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            raw.sendall(head.encode() + body)
+            reach(client, "headrace_queue_seconds_count", 1)
+        assert client.post("/v2/models/slow/infer", content=asked(1)).status_code == 200
+        reach(client, "headrace_batch_rows_sum", 1)

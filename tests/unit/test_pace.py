@@ -69,10 +69,10 @@ def test_what_was_learnt_on_the_event_loop_fades_while_runs_are_made_in_threads(
 
 
 def test_only_what_was_run_is_known() -> None:
-    found = measure(lambda feed: feed, ONE, batched=True)
+    found = measure(lambda feed: feed, ONE, batched=True, steady=True)
     assert found.knows(batch.kind({"x": np.zeros((7, 3), np.float32)}))
     assert not found.knows(batch.kind({"x": np.zeros((1, 4), np.float32)}))
-    alone = measure(lambda feed: feed, ONE, batched=False)
+    alone = measure(lambda feed: feed, ONE, batched=False, steady=True)
     assert alone.knows(batch.whole_kind(ONE))
     assert not alone.knows(batch.whole_kind({"x": np.zeros((2, 3), np.float32)}))
 
@@ -83,9 +83,9 @@ def test_sizes_that_a_graph_refuses_or_that_answer_too_much_are_not_made() -> No
             raise InvalidInput("too many rows")
         return feed
 
-    assert measure(refuses, ONE, batched=True).best_rows == 16
+    assert measure(refuses, ONE, batched=True, steady=True).best_rows == 16
     large = np.zeros((1, 2**21), np.float32)  # 8 MiB a row
-    grows = measure(lambda feed: {"y": np.broadcast_to(large, (len(feed["x"]), 2**21))}, ONE, batched=True)
+    grows = measure(lambda feed: {"y": np.broadcast_to(large, (len(feed["x"]), 2**21))}, ONE, batched=True, steady=True)
     assert grows.expected_s(4) < np.inf
     assert grows.expected_s(16) == np.inf
 
@@ -97,8 +97,13 @@ def test_measuring_goes_on_in_steps_up_to_the_largest_batch() -> None:
         seen.add(len(feed["x"]))
         return feed
 
-    measure(run, ONE, batched=True)
+    measure(run, ONE, batched=True, steady=True)
     assert seen == {1, 4, 16, 64, 256, 1024}
     seen.clear()
-    measure(run, ONE, batched=False)
+    measure(run, ONE, batched=False, steady=True)
     assert seen == {1}
+
+
+def test_no_run_is_short_where_values_decide_how_long_it_takes() -> None:
+    assert measure(lambda feed: feed, ONE, batched=True, steady=True).is_short(batch.kind(ONE), 1)
+    assert not measure(lambda feed: feed, ONE, batched=True, steady=False).is_short(batch.kind(ONE), 1)

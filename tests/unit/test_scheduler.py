@@ -27,6 +27,7 @@ class Run:
         self.gate = threading.Event()
         self.gate.set()
         self.started = threading.Semaphore(0)
+        self.abandoned = threading.Event()
         self.batches: list[list[float]] = []
 
     def __call__(self, tensors: Tensors) -> Tensors:
@@ -36,6 +37,25 @@ class Run:
         if np.isnan(np.asarray(tensors["x"], np.float64)).any():
             raise InferenceFailed("not a number")
         return {"y": np.multiply(tensors["x"], 2)}
+
+
+class Begun:
+    """What a thread calls. A `Run` remembers that it was abandoned."""
+
+    def __init__(self, run: Callable[[Tensors], Tensors]) -> None:
+        self._run = run
+
+    def __call__(self, tensors: Tensors) -> Tensors:
+        return self._run(tensors)
+
+    def abandon(self) -> None:
+        assert isinstance(self._run, Run)
+        self._run.abandoned.set()
+        self._run.gate.set()
+
+
+def scheduler_of(run: Callable[[Tensors], Tensors], wanted: Limits, pace: Pace = UNMEASURED) -> Scheduler:
+    return Scheduler(run, lambda: Begun(run), wanted, pace, ModelTally(Metrics(), "m", 1), "m")
 
 
 def rows(*values: float, width: int = 1) -> Tensors:
@@ -62,7 +82,7 @@ def play(
     """Run a scene on a scheduler and close it."""
 
     async def main() -> None:
-        scheduler = Scheduler(run, wanted, pace, ModelTally(Metrics(), "m", 1), "m")
+        scheduler = scheduler_of(run, wanted, pace)
         try:
             await scene(scheduler)
         finally:
@@ -280,6 +300,73 @@ def test_a_deadline_answers_while_the_run_before_it_goes_on_and_drops_the_rows()
     assert run.batches == [[0]]
 
 
+def test_a_run_is_abandoned_once_the_last_of_its_callers_has_gone() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        run.gate.clear()
+        one, other = (asyncio.create_task(scheduler.submit(rows(value), 1)) for value in (1, 2))
+        await asyncio.to_thread(run.started.acquire)  # both are being computed
+        one.cancel()
+        await asyncio.sleep(0)
+        assert not run.abandoned.is_set()
+        other.cancel()
+        await asyncio.sleep(0)
+        assert run.abandoned.is_set()
+        assert (await scheduler.submit(rows(3), 1))["y"].tolist() == [[6]]
+
+    play(run, limits(), scene)
+    assert run.batches == [[1, 2], [3]]
+
+
+def test_a_run_that_outlives_the_deadline_is_abandoned() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        run.gate.clear()
+        with pytest.raises(DeadlineExceeded):
+            await scheduler.submit(rows(1), 1, deadline_s=0.05)
+        assert run.abandoned.is_set()
+
+    play(run, limits(), scene)
+
+
+def test_requests_of_one_turn_run_at_once_if_their_run_is_short_and_nothing_waits() -> None:
+    run = Run()
+    kind = batch.kind(rows(1))
+
+    async def scene(scheduler: Scheduler) -> None:
+        results = scheduler.run_now([rows(1), rows(2, 3)], [1, 2], kind)
+        assert results is not None
+        assert [result.tensors()["y"].ravel().tolist() for result in results] == [[2], [4, 6]]
+        assert scheduler.run_now([rows(*range(5))], [5], kind) is None  # more than the largest batch
+        assert scheduler.run_now([rows(1, width=2)], [1], batch.kind(rows(1, width=2))) is None  # never measured
+        assert scheduler.run_now([rows(float("nan"))], [1], kind) is None  # fails, so that the queue may look at it
+        waiting = await queued(scheduler, rows(4))
+        assert scheduler.run_now([rows(5)], [1], kind) is None  # it would overtake
+        await waiting
+
+    play(run, limits(), scene, Pace({1: 1e-6, 4: 1e-6}, kind))
+    assert run.batches[0] == [1, 2, 3]
+    assert run.batches[-1] == [4]
+
+
+def test_a_batch_made_ready_leaves_out_a_caller_that_has_gone_meanwhile() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        one, other = [await queued(scheduler, rows(value)) for value in (1, 2)]
+        await asyncio.sleep(0)
+        one.cancel()
+        await asyncio.sleep(0)
+        run.gate.set()
+        await asyncio.gather(first, other)
+
+    play(run, limits(), scene, Pace({1: 1e-3, 4: 2e-3}, batch.kind(rows(0))))
+    assert run.batches == [[0], [2]]
+
+
 def test_a_row_that_makes_a_batch_fail_fails_alone() -> None:
     run = Run()
 
@@ -385,7 +472,7 @@ def test_closing_answers_what_was_accepted() -> None:
     answers: list[Tensors] = []
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
+        scheduler = scheduler_of(run, limits())
         first = await occupy(scheduler, run)
         waiting = await queued(scheduler, rows(5))
         closing = asyncio.create_task(scheduler.close())
@@ -401,7 +488,7 @@ def test_closing_does_not_wait_for_requests_that_expired() -> None:
     run = Run()
 
     async def main() -> None:
-        scheduler = Scheduler(run, limits(), UNMEASURED, ModelTally(Metrics(), "m", 1), "m")
+        scheduler = scheduler_of(run, limits())
         with pytest.raises(DeadlineExceeded):
             await scheduler.submit(rows(1), 1, deadline_s=1e-9)
         await asyncio.wait_for(scheduler.close(), timeout=10)

@@ -182,11 +182,16 @@ def test_ever_new_bodies_do_not_fill_the_memory(model: Model) -> None:
     assert again.text == b"1,2"
 
 
+MORE: list[dict[str, Any]] = [
+    {},
+    {"outputs": [{"name": "y"}]},
+    {"parameters": {"binary_data_output": True}},
+    {"id": "a"},
+]
+
 HEADS: list[dict[str, Any]] = [
-    {"inputs": [{"name": "x", "shape": [2, 1], "datatype": "FP32", "parameters": {"binary_data_size": size}}]} | more
-    for size, more in product(
-        (8, 4, 0), ({}, {"outputs": [{"name": "y"}]}, {"parameters": {"binary_data_output": True}}, {"id": "a"})
-    )
+    {"inputs": [{"name": "x", "shape": [2, 1], "datatype": "FP32", "parameters": {"binary_data_size": size}}], **more}
+    for size, more in product((8, 4, 0), MORE)
 ]
 
 
