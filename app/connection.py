@@ -43,10 +43,11 @@ class LaneProtocol(HttpProtocol):
 
     def _is_free(self) -> bool:
         """No request is under way, and the caller is not slow to read answers."""
-        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+        return self._rests() and not self.flow.write_paused
 
     def _begin(self, head: Head) -> Request:
         request = self._request = self._lane.begin(self, head)
+        request.keep_alive &= not self.ends
         self.cycle = request  # type: ignore[assignment]
         return request
 
@@ -129,7 +130,7 @@ class LaneProtocol(HttpProtocol):
     def shutdown(self) -> None:
         """The service stops: an answer under way is waited for, as long as uvicorn waits for its own tasks."""
         super().shutdown()
-        if self._request is not None and self.config.timeout_graceful_shutdown is not None:
+        if self.config.timeout_graceful_shutdown is not None:
             self.loop.call_later(self.config.timeout_graceful_shutdown, self._give_up)
 
     def _give_up(self) -> None:

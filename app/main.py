@@ -25,18 +25,23 @@ from app.protocols.allowance import MediaLimits
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
-from app.web import Edge, Gate, Record
+from app.web import Edge, Gate, Record, Stop
 
 FIGURES_INTERVAL_S = 1
+
+CLOSE_S = 5.0
+"""For models to end their last runs once all callers are answered or given up."""
 
 log = structlog.get_logger("headrace")
 
 
 class Service(NamedTuple):
-    """The ASGI application, and the lane that takes ordinary predictions before they come to it."""
+    """The ASGI application, the lane that takes ordinary predictions before they come to it, and what both know of a
+    stop."""
 
     app: ASGIApp
     lane: Lane | None
+    stop: Stop
 
 
 def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> Service:
@@ -44,6 +49,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
+    stop = Stop()
     metrics, api_key = Metrics(), settings.api_key.get_secret_value()
     metrics.inline_bound.set(STALL_S)
     available = cores()
@@ -63,7 +69,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             workers=settings.workers,
             threads_for_runs=share,
         )
-        tasks = [asyncio.create_task(_load(repository, given, orders)), asyncio.create_task(_keep_figures(metrics))]
+        works = _load(repository, given, orders), _keep_figures(metrics), given.tell_alive()
+        tasks = [asyncio.create_task(work) for work in works]
         if settings.workers > 1:
             await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
         yield
@@ -71,7 +78,10 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await repository.close()
+        try:
+            await asyncio.wait_for(repository.close(), CLOSE_S)
+        except TimeoutError:
+            stop.runs_left = True
         log.info("stopped")
 
     app = FastAPI(
@@ -85,6 +95,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     )
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
+    app.state.stop = stop
     app.state.repository_control = settings.repository_control
     app.state.media_limits = MediaLimits(settings.max_image_pixels, settings.max_audio_samples)
     install_error_answers(app)
@@ -95,7 +106,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     gate, record = Gate(api_key, settings.max_body_bytes), Record(metrics, settings.log_requests)
     limits = app.state.media_limits
     lane = Lane(Admission(repository, gate), record, settings.nonfinite, limits) if settings.fast_lane else None
-    return Service(Edge(app, gate, record), lane)
+    return Service(Edge(app, gate, record), lane, stop)
 
 
 async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:

@@ -7,6 +7,7 @@ The supervisor reads these messages too, so nothing here imports onnxruntime.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import Connection
@@ -46,6 +47,16 @@ class Message:
     error: ServingError | RuntimeError | None = None
 
 
+@dataclass(frozen=True)
+class Alive:
+    """From a worker to the supervisor: its event loop turns. warm: its models are loaded."""
+
+    warm: bool
+
+
+ALIVE_INTERVAL_S = 1.0
+
+
 class Orders:
     """What one worker gives and takes. supervisor: None for a worker that is alone."""
 
@@ -54,6 +65,7 @@ class Orders:
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._warm = False
 
     async def give(self, order: Order) -> None:
         """Once every worker has carried it out. Raises what any of them stumbled over."""
@@ -73,9 +85,17 @@ class Orders:
             await self._repository.unload_model(order.model)
 
     def listen(self) -> None:
-        """From now on take the supervisor's messages; while the models load they wait."""
+        """The models are loaded: from now on take the supervisor's messages, which have waited."""
+        self._warm = True
         if self._supervisor is not None:
             asyncio.get_running_loop().add_reader(self._supervisor.fileno(), self._receive)
+
+    async def tell_alive(self) -> None:
+        """Again and again, for ever, as long as there is somebody to tell."""
+        while self._supervisor is not None:
+            with suppress(OSError):  # the supervisor is gone, and this worker goes too
+                self._supervisor.send(Alive(self._warm))
+            await asyncio.sleep(ALIVE_INTERVAL_S)
 
     def _receive(self) -> None:
         assert self._supervisor is not None

@@ -52,7 +52,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="samples of all sounds of a request together, every channel counted"),
     ] = 16 * 1024 * 1024
-    stop_timeout_s: Annotated[int, Field(ge=0, description="seconds that a stop waits for answers under way")] = 30
+    drain_s: Annotated[
+        float,
+        Field(ge=0, description="seconds that a stop, not ready any more, still serves: load balancers need them"),
+    ] = 0
+    stop_timeout_s: Annotated[int, Field(ge=0, description="seconds that a stop then waits for answers under way")] = 30
+    worker_timeout_s: Annotated[
+        float, Field(ge=2, description="seconds after which one of several workers that gives no sign is replaced")
+    ] = 30
     log_format: Annotated[
         Literal["auto", "json", "console"],
         Field(description="json for machines, console for people, auto by whether standard output is a terminal"),

@@ -56,6 +56,18 @@ class Call:
     failure: Exception | None = None
 
 
+@dataclass
+class Stop:
+    """How far the end of the service has come.
+
+    begun:     no traffic should be sent here any more.
+    runs_left: some runs would not end in their time.
+    """
+
+    begun: bool = False
+    runs_left: bool = False
+
+
 class Gate:
     """Whom and what the service lets in.
 

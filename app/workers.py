@@ -1,48 +1,39 @@
-"""One serving process, or several under a supervisor, each with a listening socket of its own.
+"""Several serving processes under a supervisor, each with a listening socket of its own; or one without.
 
 Sockets of their own (SO_REUSEPORT) let the kernel spread connections evenly; a shared one does not, and keeps taking
 connections while its workers stop.
 """
 
-import gc
 import multiprocessing
 import os
 import shutil
 import signal
-import socket
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 import structlog
-import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 
 from app import logs
 from app.errors import ServingError
-from app.orders import Message, Order
-from app.parser import HttpProtocol
+from app.orders import Alive, Message, Order
+from app.server import listen, serve_here
 from app.settings import Settings
 
-if TYPE_CHECKING:
-    from app.main import Service
+MOST_EARLY_ENDS = 3
+"""So many workers in a row that ended before they were warm: the next one would too."""
 
-BACKLOG = 2048
-
-KEEP_ALIVE_S = 75
-"""How long a connection may rest: longer than callers keep theirs (httpx 5 s, load balancers 60 s), since who closes
-first must not be the one to whom the next request is already on its way. uvicorn's own 5 s lost one in a test run."""
+LAST_S = 10.0
+"""What a worker may take to stop beside the draining and the answers: 5 s to close its models, and the rest."""
 
 log = structlog.get_logger("headrace.workers")
 
@@ -53,62 +44,6 @@ def serve(settings: Settings) -> int:
     if settings.workers == 1:
         return serve_here(settings, listen(settings.host, settings.port, shared=False))
     return Supervisor(settings).run()
-
-
-def listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A bound TCP socket; `shared` lets other processes of the same user bind the same port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def serve_here(
-    settings: Settings, bound: socket.socket, supervisor: Connection | None = None, orders: Sequence[Order] = ()
-) -> int:
-    """Serve in this process on a bound socket. orders: given before it started, to others."""
-    gc.disable()  # what is imported stays: the collector would look at it again and again, for 6 % of the time
-    from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
-
-    gc.enable()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _exit)  # uvicorn puts its own in place, and raises the signal again when it has stopped
-    host, port = bound.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    service = create_app(settings, supervisor, orders)
-    uvicorn.Server(configured(service, settings.stop_timeout_s)).run(sockets=[bound])
-    return 0
-
-
-def configured(service: "Service", stop_timeout_s: int) -> uvicorn.Config:
-    """How uvicorn serves the app."""
-    from app.connection import LaneProtocol  # as above
-
-    protocol = HttpProtocol if service.lane is None else partial(LaneProtocol, lane=service.lane)
-    return uvicorn.Config(
-        service.app,
-        http=protocol,  # type: ignore[arg-type] # a class is wanted, and what makes one is enough
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=stop_timeout_s,
-    )
-
-
-def _exit(_: int, __: FrameType | None) -> None:
-    """A stop that was asked for is no failure."""
-    sys.exit(0)
 
 
 def run_worker(settings: Settings, port: int, supervisor: Connection, orders: Sequence[Order]) -> None:
@@ -128,10 +63,16 @@ def _stop_with_supervisor() -> None:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process and this end of the pipe to it."""
+    """A process and this end of the pipe to it.
+
+    heard:  when it last said that its event loop turns; at first, when it was started.
+    warm:   it has loaded its models.
+    """
 
     process: SpawnProcess
     pipe: Connection
+    heard: float
+    warm: bool = False
 
     def send(self, message: Message) -> None:
         """To a worker that has just died, nothing: its end is seen elsewhere."""
@@ -164,20 +105,22 @@ class Supervisor:
         self._orders: dict[str, Order] = {}
         self._under_way: dict[int, _UnderWay] = {}
         self._numbers = count()
-        self._signals = 0
+        self._signals = self._early_ends = 0
 
     def run(self) -> int:
-        """Until a signal: 0. Until a worker fails by itself, which the next one would do too: 1."""
+        """Until a signal: 0, or 1 after a second one. Until a worker fails by itself, which the next one would do
+        too: 1."""
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
             self._workers = [self._start() for _ in range(self._settings.workers)]
-            return self._watch()
+            status = self._watch()
         finally:
             self._stop()
             shutil.rmtree(self._metrics, ignore_errors=True)
             self._reserved.close()
+        return 1 if self._signals > 1 else status
 
     def _start(self) -> _Worker:
         spawn = multiprocessing.get_context("spawn")
@@ -186,7 +129,7 @@ class Supervisor:
         process.start()
         there.close()
         log.info("worker_started", worker=process.pid)
-        worker = _Worker(process, here)
+        worker = _Worker(process, here, time.monotonic())
         for number, under_way in self._under_way.items():
             self._pass_on(number, under_way, worker)
         return worker
@@ -194,15 +137,19 @@ class Supervisor:
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         self._signals += 1
         log.info("stopping", signal=signal.Signals(number).name)
+        for worker in self._workers:
+            worker.process.terminate() if self._signals == 1 else worker.process.kill()
 
     def _watch(self) -> int:
         while not self._signals:
             self._listen()
+            self._end_silent()
             for place, worker in enumerate(self._workers):
                 status = worker.process.exitcode
                 if status is None or self._signals:
                     continue
-                if status > 0:
+                self._early_ends = 0 if worker.warm else self._early_ends + 1
+                if status > 0 or self._early_ends >= MOST_EARLY_ENDS:
                     log.error("worker_gave_up", worker=worker.process.pid, status=status)
                     return 1
                 log.error("worker_ended", worker=worker.process.pid, status=status)
@@ -210,6 +157,15 @@ class Supervisor:
                 self._forget(worker)
                 self._workers[place] = self._start()
         return 0
+
+    def _end_silent(self) -> None:
+        """A worker whose event loop does not turn answers nobody."""
+        for worker in self._workers:
+            silent_s = time.monotonic() - worker.heard
+            if worker.process.exitcode is None and silent_s > self._settings.worker_timeout_s:
+                log.error("worker_hangs", worker=worker.process.pid, silent_s=round(silent_s, 1))
+                worker.process.kill()
+                worker.process.join()
 
     def _listen(self) -> None:
         """Wait until a worker says something or ends, for half a second at most."""
@@ -221,10 +177,12 @@ class Supervisor:
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            message: Message = worker.pipe.recv()
+            message: Message | Alive = worker.pipe.recv()
         except (EOFError, OSError):
             return  # it has ended
-        if message.kind == "ask":
+        if isinstance(message, Alive):
+            worker.heard, worker.warm = time.monotonic(), message.warm
+        elif message.kind == "ask":
             number, under_way = next(self._numbers), _UnderWay(worker, message.number, message.order, [])
             self._under_way[number] = under_way
             for one in self._workers:
@@ -260,7 +218,7 @@ class Supervisor:
         for process in processes:
             if process.is_alive():
                 process.terminate()
-        end = time.monotonic() + self._settings.stop_timeout_s + 5
+        end = time.monotonic() + self._settings.drain_s + self._settings.stop_timeout_s + LAST_S
         while time.monotonic() < end and self._signals < 2 and any(process.is_alive() for process in processes):
             self._listen()
             for worker in self._workers:

@@ -14,8 +14,8 @@ import httpx
 import uvicorn
 
 from app.main import create_app
+from app.server import configured, listen
 from app.settings import Settings
-from app.workers import configured, listen
 
 PATIENCE_S = 60
 

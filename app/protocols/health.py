@@ -37,6 +37,8 @@ async def ready(request: Request) -> Response:
 def readiness(request: Request, body: dict[str, Any]) -> Response:
     """body with 200 when the service may take traffic, 503 and why not otherwise."""
     models = repository(request)
+    if request.app.state.stop.begun:
+        return json_response({**dict.fromkeys(body, False), "error": "not ready: the service stops"}, 503)
     if waiting := models.waiting():
         reasons = "; ".join(f"{name}: {reason}" for name, reason in waiting.items())
         return json_response({**dict.fromkeys(body, False), "error": f"not ready: {reasons}"}, 503)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.workers import listen
+from app.server import listen
 from tests import graphs
 from tests.serving import serving_process, wait_until
 
@@ -118,11 +118,12 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
         def call(_: int) -> int:
             return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
 
-        for _ in range(500):  # until the new one answers too, no caller notices
+        def calls_while_one_is_new() -> bool:
+            """No caller notices, until the new one answers too."""
             assert [call(i) for i in range(20)] == [200] * 20
-            if memories() == 2:
-                break
-        assert memories() == 2
+            return memories() == 2
+
+        wait_until(calls_while_one_is_new, "the new worker never served")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
 

@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.main import Service
-from app.workers import configured
+from app.server import configured
+from app.web import Stop
 from tests import graphs
 from tests.serving import serving
 
@@ -117,5 +118,5 @@ def test_a_range_is_answered_with_the_whole(client: httpx.Client, path: str, wan
 
 
 def test_a_resting_connection_is_closed_by_its_caller_before_the_service_does() -> None:
-    config = configured(Service(FastAPI(), None), stop_timeout_s=1)
+    config = configured(Service(FastAPI(), None, Stop()), stop_timeout_s=1)
     assert config.timeout_keep_alive > (httpx.Limits().keepalive_expiry or 0) > 0

@@ -15,16 +15,8 @@ ROOT = Path(__file__).parents[2]
 MAY_IMPORT = {
     "app.__main__": {"app.check", "app.workers", "app.manifest", "app.settings"},
     "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
-    "app.workers": {
-        "app",
-        "app.connection",
-        "app.main",
-        "app.orders",
-        "app.errors",
-        "app.logs",
-        "app.parser",
-        "app.settings",
-    },
+    "app.workers": {"app", "app.server", "app.orders", "app.errors", "app.logs", "app.settings"},
+    "app.server": {"app.connection", "app.main", "app.orders", "app.parser", "app.settings"},
     "app.orders": {"app.repository", "app.manifest", "app.errors"},
     "app.main": {
         "app",

@@ -1,0 +1,160 @@
+"""One serving process: its socket, uvicorn over it, and how it stops.
+
+At the first signal the service is no longer ready, and still serves for `drain_s`: load balancers need a while to look
+elsewhere. Then it takes no new connections, and each of those it has ends with its next answer. What has not been
+answered after `stop_timeout_s` is given up. A second signal ends the process at once.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from time import monotonic
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from app.orders import Order
+from app.parser import HttpProtocol
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.main import Service
+
+BACKLOG = 2048
+
+KEEP_ALIVE_S = 75
+"""How long a connection may rest: longer than callers keep theirs (httpx 5 s, load balancers 60 s), since who closes
+first must not be the one to whom the next request is already on its way. uvicorn's own 5 s lost one in a test run."""
+
+log = structlog.get_logger("headrace.server")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, stopping as said above.
+
+    supervised: signals come from the supervisor, which ends a worker that takes too long; a Ctrl-C that reaches all
+    processes of a terminal is the supervisor's, and so is a second signal.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: "Service", drain_s: float, *, supervised: bool) -> None:
+        super().__init__(config)
+        self._stop, self._drain_s, self._supervised = service.stop, drain_s, supervised
+        self._drained_at = 0.0
+        self._waiting: list[socket.socket] = []
+
+    def serve_on(self, bound: socket.socket) -> None:
+        """Until a stop is over."""
+        self._waiting.append(bound.dup())
+        self.run(sockets=[bound])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  (the names are uvicorn's)
+        """On SIGTERM and SIGINT."""
+        if self._supervised and (sig == signal.SIGINT or self.should_exit):
+            return
+        if self.should_exit:
+            os._exit(1)
+        log.info("stopping", signal=signal.Signals(sig).name, drain_s=self._drain_s)
+        self._stop.begun = self.should_exit = True
+        self._drained_at = monotonic() + self._drain_s
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second. True ends the serving."""
+        return await super().on_tick(counter) and monotonic() >= self._drained_at
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends with the connections, or with the time for it."""
+        for server in self.servers:
+            server.close()
+        await self._accept_waiting()
+        await super().shutdown(sockets)
+        if self._stop.runs_left:
+            log.error("runs_left", told="a run would not end; it goes with the process")
+            sys.stdout.flush()
+            os._exit(0)
+
+    async def _accept_waiting(self) -> None:
+        """The kernel has accepted connections that the event loop has not seen yet, and would reset them."""
+        loop, accepted = asyncio.get_running_loop(), []
+        for listening in self._waiting:
+            with listening:
+                listening.setblocking(False)
+                while True:
+                    try:
+                        accepted.append(listening.accept()[0])
+                    except OSError:  # there are no more
+                        break
+        for connection in accepted:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+
+def listen(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A bound TCP socket; `shared` lets other processes of the same user bind the same port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def serve_here(
+    settings: Settings, bound: socket.socket, supervisor: Connection | None = None, orders: Sequence[Order] = ()
+) -> int:
+    """Serve in this process on a bound socket; its exit status. orders: given before it started, to others."""
+    signal.signal(signal.SIGTERM, _exit)  # from here until the server puts its own in place
+    signal.signal(signal.SIGINT, signal.SIG_IGN if supervisor else _exit)
+    gc.disable()  # what is imported stays: the collector would look at it again and again, for 6 % of the time
+    from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
+
+    gc.enable()
+    host, port = bound.getsockname()[:2]
+    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    service = create_app(settings, supervisor, orders)
+    server = Server(
+        configured(service, settings.stop_timeout_s), service, settings.drain_s, supervised=supervisor is not None
+    )
+    server.serve_on(bound)
+    return 0
+
+
+def configured(service: "Service", stop_timeout_s: int) -> uvicorn.Config:
+    """How uvicorn serves the app."""
+    from app.connection import LaneProtocol  # as above
+
+    protocol = HttpProtocol if service.lane is None else partial(LaneProtocol, lane=service.lane)
+    return uvicorn.Config(
+        service.app,
+        http=protocol,  # type: ignore[arg-type] # a class is wanted, and what makes one is enough
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=stop_timeout_s,
+    )
+
+
+def _exit(_: int, __: FrameType | None) -> None:
+    """A stop that was asked for is no failure."""
+    sys.exit(0)
