@@ -18,14 +18,12 @@ class LaneProtocol(HttpProtocol):
         super().__init__(*arguments, **named)
         self._lane = lane
         self._known = lane.admission.known
-        self._midway = False
         self._reading: Request | None = None
         self._request: Request | None = None
-        self._rests_since = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Bytes off the wire."""
-        if self._midway:
+        if self._began or self._deaf:
             super().data_received(data)
             return
         length = data.find(b"\r\n\r\n") + 4
@@ -53,18 +51,19 @@ class LaneProtocol(HttpProtocol):
 
     def on_message_begin(self) -> None:
         """The scope is made once it is known that one is needed."""
-        self._midway = True
+        self._begin_message()
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Takes the request, or begins one of ASGI's."""
         head = self._head()
         if head is not None:
+            self._head_whole = True
             self._reading = self._begin(head)
             return
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url, headers, expect, began = self.url, self.headers, self.expect_100_continue, self._began
         super().on_message_begin()
-        self.url, self.expect_100_continue = url, expect
+        self.url, self.expect_100_continue, self._began = url, expect, began
         self.headers += headers
         super().on_headers_complete()
 
@@ -83,10 +82,10 @@ class LaneProtocol(HttpProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self._midway = False
         if self._reading is None:
             super().on_message_complete()
         else:
+            self._began = 0.0
             request, self._reading = self._reading, None
             self._lane.take(request)
 
@@ -99,33 +98,6 @@ class LaneProtocol(HttpProtocol):
         if not request.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def on_response_complete(self) -> None:
-        """What waits behind the request begins. A timer that runs already is left to find out how long nothing came:
-        one for each request was a tenth of what an answer costs."""
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
-            return
-        self.server_state.total_requests += 1
-        if self.flow.read_paused:
-            self.flow.resume_reading()
-        self._rests_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._close_in(self.timeout_keep_alive)
-
-    def _close_in(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection that has rested long enough."""
-        self.timeout_keep_alive_task = None
-        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
-        if self.cycle is not None and not self.cycle.response_complete:
-            return
-        if left > 0:
-            self._close_in(left)
-        else:
-            super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """The service stops: an answer under way is waited for, as long as uvicorn waits for its own tasks."""
@@ -144,5 +116,4 @@ class LaneProtocol(HttpProtocol):
             self._lane.lose(request)
         if isinstance(self.cycle, Request):
             self.cycle = None  # type: ignore[assignment]
-        self._unset_keepalive_if_required()
         super().connection_lost(exc)

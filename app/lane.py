@@ -31,7 +31,7 @@ from app.protocols.allowance import MediaLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
 from app.refusals import STATUS, bug_response, error_response
-from app.web import Call, Record
+from app.web import Call, InFlight, Record
 
 LARGEST_TOGETHER = 2**18
 """A larger body is decoded by itself, in a thread; and no more is decoded in one turn of the event loop, which takes it
@@ -83,8 +83,10 @@ class Request:
 class Lane:
     """What all connections of one application share."""
 
-    def __init__(self, admission: Admission, record: Record, nonfinite: NonFinite, limits: MediaLimits) -> None:
-        self.admission = admission
+    def __init__(
+        self, admission: Admission, record: Record, in_flight: InFlight, nonfinite: NonFinite, limits: MediaLimits
+    ) -> None:
+        self.admission, self._in_flight = admission, in_flight
         self._record, self._nonfinite, self._limits = record, nonfinite, limits
         self._pending: list[Request] = []
         self._default: list[tuple[bytes, bytes]] = []
@@ -92,6 +94,7 @@ class Lane:
 
     def begin(self, connection: Connection, head: Head) -> Request:
         """A request of the lane's."""
+        self._in_flight.count += 1
         return Request(connection, head, self._record.request_id(head.headers.get(b"x-request-id")))
 
     def shared_headers(self, default: list[tuple[bytes, bytes]]) -> bytes:
@@ -113,6 +116,9 @@ class Lane:
         for request in self._next():
             if request.disconnected:
                 self._lost(request)
+                continue
+            if refusal := self._in_flight.refusal() or request.head.target.model.refusal():
+                self._refuse(request, refusal)
                 continue
             try:
                 read = request.read = self._read(request)
@@ -279,6 +285,7 @@ class Lane:
         self._keep(request, STATUS[CallerGone], CallerGone("the caller hung up"))
 
     def _keep(self, request: Request, status: int, failure: Exception | None) -> None:
+        self._in_flight.count -= 1
         seconds, target = perf_counter() - request.started, request.head.target
         if self._record.wants_line(status):
             call = Call(request.identity, target.model.name, target.protocol, status, failure)

@@ -25,7 +25,7 @@ from app.protocols.allowance import MediaLimits
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
-from app.web import Edge, Gate, Record, Stop
+from app.web import Edge, Gate, InFlight, Record, Stop
 
 FIGURES_INTERVAL_S = 1
 
@@ -36,12 +36,13 @@ log = structlog.get_logger("headrace")
 
 
 class Service(NamedTuple):
-    """The ASGI application, the lane that takes ordinary predictions before they come to it, and what both know of a
-    stop."""
+    """The ASGI application, the lane that takes ordinary predictions before they come to it, what both know of a stop,
+    and the figures of all."""
 
     app: ASGIApp
     lane: Lane | None
     stop: Stop
+    metrics: Metrics
 
 
 def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> Service:
@@ -49,7 +50,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
-    stop = Stop()
+    stop, in_flight = Stop(), InFlight(settings.max_in_flight)
     metrics, api_key = Metrics(), settings.api_key.get_secret_value()
     metrics.inline_bound.set(STALL_S)
     available = cores()
@@ -69,7 +70,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             workers=settings.workers,
             threads_for_runs=share,
         )
-        works = _load(repository, given, orders), _keep_figures(metrics), given.tell_alive()
+        works = _load(repository, given, orders), _keep_figures(metrics, in_flight), given.tell_alive()
         tasks = [asyncio.create_task(work) for work in works]
         if settings.workers > 1:
             await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
@@ -95,7 +96,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     )
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
-    app.state.stop = stop
+    app.state.stop, app.state.in_flight = stop, in_flight
     app.state.repository_control = settings.repository_control
     app.state.media_limits = MediaLimits(settings.max_image_pixels, settings.max_audio_samples)
     install_error_answers(app)
@@ -105,8 +106,10 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     docs.mount(app, Policy(guarded=bool(api_key), nonfinite=settings.nonfinite))
     gate, record = Gate(api_key, settings.max_body_bytes), Record(metrics, settings.log_requests)
     limits = app.state.media_limits
-    lane = Lane(Admission(repository, gate), record, settings.nonfinite, limits) if settings.fast_lane else None
-    return Service(Edge(app, gate, record), lane, stop)
+    lane = None
+    if settings.fast_lane:
+        lane = Lane(Admission(repository, gate), record, in_flight, settings.nonfinite, limits)
+    return Service(Edge(app, gate, record), lane, stop, metrics)
 
 
 async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:
@@ -119,9 +122,10 @@ async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) 
     log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
 
 
-async def _keep_figures(metrics: Metrics) -> None:
+async def _keep_figures(metrics: Metrics, in_flight: InFlight) -> None:
     """Up to date for a scrape that reaches another worker."""
     while True:
+        metrics.in_flight.set(in_flight.count)
         metrics.flush()
         metrics.measure_process()
         await asyncio.sleep(FIGURES_INTERVAL_S)

@@ -168,6 +168,25 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.connections = Gauge(
+            "headrace_connections",
+            "Connections that are open, as of the last second.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "headrace_requests_in_flight",
+            "Predictions that have begun and are not yet answered, as of the last second.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.refused_connections = Counter(
+            "headrace_refused_connections_total",
+            "Connections ended before there was a request, by the status they were told: not HTTP, too long, too slow, "
+            "too many.",
+            ("status",),
+            registry=registry,
+        )
         self.resident_bytes = Gauge(
             "headrace_process_resident_memory_bytes",
             "Resident memory of a serving process.",
@@ -195,6 +214,10 @@ class Metrics:
             (*VERSION, "rows", "stage"),
             registry=registry,
         )
+
+    def refuse_connection(self, status: int) -> None:
+        """Count one."""
+        self.refused_connections.labels(str(status)).inc()
 
     def flush(self) -> None:
         """Put what the tallies hold into the series; on the event loop, whose they are."""

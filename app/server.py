@@ -8,10 +8,11 @@ answered after `stop_timeout_s` is given up. A second signal ends the process at
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -22,7 +23,7 @@ import structlog
 import uvicorn
 
 from app.orders import Order
-from app.parser import HttpProtocol
+from app.parser import HttpProtocol, WireLimits
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 
-KEEP_ALIVE_S = 75
-"""How long a connection may rest: longer than callers keep theirs (httpx 5 s, load balancers 60 s), since who closes
-first must not be the one to whom the next request is already on its way. uvicorn's own 5 s lost one in a test run."""
+SPARE_FILES = 1024
+"""Open files of a process beside its connections: models, pipes, libraries."""
 
 log = structlog.get_logger("headrace.server")
 
@@ -47,6 +47,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: "Service", drain_s: float, *, supervised: bool) -> None:
         super().__init__(config)
         self._stop, self._drain_s, self._supervised = service.stop, drain_s, supervised
+        self._metrics = service.metrics
         self._drained_at = 0.0
         self._waiting: list[socket.socket] = []
 
@@ -67,7 +68,17 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second. True ends the serving."""
+        if counter % 10 == 0:
+            self._sweep()
         return await super().on_tick(counter) and monotonic() >= self._drained_at
+
+    def _sweep(self) -> None:
+        """Connections that take too long end, in a stop too."""
+        now, open_now = asyncio.get_running_loop().time(), [*self.server_state.connections]
+        for connection in open_now:
+            assert isinstance(connection, HttpProtocol)
+            connection.sweep(now)
+        self._metrics.connections.set(len(open_now))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Ends with the connections, or with the time for it."""
@@ -129,18 +140,36 @@ def serve_here(
     host, port = bound.getsockname()[:2]
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
     service = create_app(settings, supervisor, orders)
-    server = Server(
-        configured(service, settings.stop_timeout_s), service, settings.drain_s, supervised=supervisor is not None
-    )
-    server.serve_on(bound)
+    _allow_files(settings.max_connections + SPARE_FILES)
+    Server(configured(service, settings), service, settings.drain_s, supervised=supervisor is not None).serve_on(bound)
     return 0
 
 
-def configured(service: "Service", stop_timeout_s: int) -> uvicorn.Config:
+def _allow_files(wanted: int) -> None:
+    """The soft limit of open files is often 1,024, which is for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+
+
+def configured(service: "Service", settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the app."""
     from app.connection import LaneProtocol  # as above
 
-    protocol = HttpProtocol if service.lane is None else partial(LaneProtocol, lane=service.lane)
+    limits = WireLimits(
+        connections=settings.max_connections,
+        url_bytes=settings.max_url_bytes,
+        head_bytes=settings.max_head_bytes,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        answer_s=settings.answer_timeout_s,
+        rest_s=settings.keep_alive_s,
+    )
+    refused = service.metrics.refuse_connection
+    protocol: Callable[..., HttpProtocol] = partial(HttpProtocol, limits=limits, refused=refused)
+    if service.lane is not None:
+        protocol = partial(LaneProtocol, lane=service.lane, limits=limits, refused=refused)
     return uvicorn.Config(
         service.app,
         http=protocol,  # type: ignore[arg-type] # a class is wanted, and what makes one is enough
@@ -150,8 +179,7 @@ def configured(service: "Service", stop_timeout_s: int) -> uvicorn.Config:
         server_header=False,
         lifespan="on",
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=stop_timeout_s,
+        timeout_graceful_shutdown=settings.stop_timeout_s,
     )
 
 

@@ -52,6 +52,21 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="samples of all sounds of a request together, every channel counted"),
     ] = 16 * 1024 * 1024
+    max_connections: Annotated[int, Field(ge=1, description="connections of one worker; more are refused")] = 8192
+    max_in_flight: Annotated[
+        int, Field(ge=1, description="predictions of one worker, not yet answered; more are refused")
+    ] = 4096
+    max_url_bytes: Annotated[int, Field(ge=64, description="of a request's path and query")] = 16 * 1024
+    max_head_bytes: Annotated[int, Field(ge=256, description="of a request's line and headers")] = 64 * 1024
+    head_timeout_s: Annotated[float, Field(gt=0, description="seconds for a request's head to arrive")] = 10
+    body_timeout_s: Annotated[float, Field(gt=0, description="seconds for all of a request to arrive")] = 60
+    answer_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds for a caller to take more of its answer, then the connection ends")
+    ] = 60
+    keep_alive_s: Annotated[
+        float,
+        Field(gt=0, description="seconds that a connection may rest; longer than its caller keeps it"),
+    ] = 75
     drain_s: Annotated[
         float,
         Field(ge=0, description="seconds that a stop, not ready any more, still serves: load balancers need them"),

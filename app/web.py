@@ -9,7 +9,8 @@ import itertools
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -19,7 +20,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.bodies import too_large
-from app.errors import BodyTooLarge, ModelNotReady, ServingError, Unauthorized
+from app.errors import BodyTooLarge, ModelNotReady, QueueFull, ServingError, Unauthorized
 from app.inference.model import Model
 from app.metrics import Metrics
 from app.refusals import bug_response, error_response
@@ -66,6 +67,22 @@ class Stop:
 
     begun: bool = False
     runs_left: bool = False
+
+
+class InFlight:
+    """Predictions of this worker that have begun and are not yet answered.
+
+    most: further ones are refused, before their bodies are parsed.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.count = most, 0
+
+    def refusal(self) -> QueueFull | None:
+        """Why the last one that has begun cannot be taken; None if it can."""
+        if self.count <= self.most:
+            return None
+        return QueueFull(f"the service is busy: more than {self.most} predictions are under way", retry_after_s=1)
 
 
 class Gate:
@@ -202,6 +219,19 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
         raise
     call.model = name
     return found
+
+
+@contextmanager
+def admitted(request: Request, model: Model) -> Iterator[None]:
+    """Around a prediction, before its body is read. Raises QueueFull."""
+    in_flight: InFlight = request.app.state.in_flight
+    in_flight.count += 1
+    try:
+        if refusal := in_flight.refusal() or model.refusal():
+            raise refusal
+        yield
+    finally:
+        in_flight.count -= 1
 
 
 def version_number(models: Repository, name: str, version: str) -> int:

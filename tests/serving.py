@@ -11,10 +11,9 @@ from pathlib import Path
 from time import monotonic
 
 import httpx
-import uvicorn
 
 from app.main import create_app
-from app.server import configured, listen
+from app.server import Server, configured, listen
 from app.settings import Settings
 
 PATIENCE_S = 60
@@ -23,10 +22,11 @@ PATIENCE_S = 60
 @contextmanager
 def serving(models: Path, *, until: str = "/health/ready", **settings: object) -> Iterator[httpx.Client]:
     """A client of the service over `models`, in a thread, once `until` answers 200."""
-    app = create_app(Settings(models=models, **settings))  # type: ignore[arg-type]
-    server = uvicorn.Server(configured(app, PATIENCE_S))
+    asked = Settings(models=models, **{"stop_timeout_s": PATIENCE_S, **settings})  # type: ignore[arg-type]
+    service = create_app(asked)
+    server = Server(configured(service, asked), service, drain_s=0, supervised=False)
     bound = listen("127.0.0.1", 0, shared=False)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread = threading.Thread(target=server.serve_on, args=[bound])
     thread.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}", timeout=30) as client:

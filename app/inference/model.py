@@ -75,6 +75,7 @@ class Model:
 
     count:   one request has been decoded, answered and encoded; see `ModelTally.request`.
     run_now: requests that have been checked run at once, if they need not queue; see `Scheduler.run_now`.
+    refusal: why no request is taken now; see `Scheduler.refusal`.
     """
 
     def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
@@ -89,7 +90,7 @@ class Model:
         tally = ModelTally(metrics, name, version)
         self.count = tally.request
         self._scheduler = Scheduler(opened.session.run, opened.session.begin, self.limits, opened.pace, tally, name)
-        self.run_now = self._scheduler.run_now
+        self.run_now, self.refusal = self._scheduler.run_now, self._scheduler.refusal
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.

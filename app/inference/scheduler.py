@@ -36,6 +36,9 @@ STACKED_HERE_BYTES = 2**20
 """Up to here a batch for a thread is put together on the event loop: a copy of a millisecond at most, where the thread
 would wait for the interpreter's lock twice."""
 
+LEARNT = 0.2
+"""The share of a new run in what is known of how long runs take."""
+
 DEFAULT_PRIORITY = 100
 """Of a request that names none: there is room before it and behind it."""
 
@@ -98,7 +101,7 @@ class Scheduler:
         self._timer_due = math.inf
         self._idle = asyncio.Event()
         self._idle.set()
-        self._seconds_per_row = 0.0
+        self._seconds_per_row, self._drag = 0.0, 1.0
 
     async def submit(
         self, tensors: Tensors, rows: int, deadline_s: float | None = None, priority: int = 0, *, alone: bool = False
@@ -187,13 +190,31 @@ class Scheduler:
             self._timer.cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
+    def refusal(self, rows: int = 1) -> QueueFull | None:
+        """Why a request of so many rows is not taken now: too many wait already, or for so long that its deadline would
+        pass. None if it is taken."""
+        waiting, limits = self._queue_rows, self._limits
+        if not waiting:
+            return None
+        if waiting + rows > limits.max_queue_rows:
+            wait_s, told = self._wait_s(), f"at most {limits.max_queue_rows} may"
+        elif waiting > (limits.max_rows or 1) and (wait_s := self._wait_s()) > limits.deadline_s:
+            told = f"for {wait_s:.0f} s, longer than the deadline of {limits.deadline_s:g} s"
+        else:
+            return None
+        return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", retry_after_s=wait_s)
+
+    def _wait_s(self) -> float:
+        """For what waits to be computed, in the largest batches that it makes."""
+        rows = min(self._queue_rows, self._limits.max_rows or 1)
+        run_s = self._pace.expected_s(rows) * self._drag
+        if not math.isfinite(run_s):
+            run_s = rows * self._seconds_per_row
+        return math.ceil(self._queue_rows / rows) * run_s / self._limits.instances
+
     def _admit(self, rows: int) -> None:
-        if self._queue_rows and self._queue_rows + rows > self._limits.max_queue_rows:
-            wait = self._queue_rows * self._seconds_per_row / self._limits.instances
-            raise QueueFull(
-                f"model {self._name} is busy: {self._queue_rows} rows wait, at most {self._limits.max_queue_rows} may",
-                retry_after_s=wait,
-            )
+        if refusal := self.refusal(rows):
+            raise refusal
 
     def _enqueue(
         self,
@@ -366,7 +387,10 @@ class Scheduler:
             self._pace.fade()
         else:
             self._pace.learn(rows, infer_s)
-        self._seconds_per_row += 0.2 * ((input_s + infer_s) / rows - self._seconds_per_row)
+        taken_s, expected_s = input_s + infer_s, self._pace.expected_s(rows)
+        self._seconds_per_row += LEARNT * (taken_s / rows - self._seconds_per_row)
+        if math.isfinite(expected_s):
+            self._drag += LEARNT * (taken_s / expected_s - self._drag)
 
 
 def _resolve(answer: asyncio.Future[Rows]) -> Callable[[Rows | Exception], None]:

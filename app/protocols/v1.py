@@ -22,7 +22,7 @@ from app.protocols.allowance import MediaLimits
 from app.protocols.answers import ModelDescription, ModelNames, ModelStatus, ModelUnready
 from app.protocols.elements import NonFinite
 from app.refusals import refused
-from app.web import find_model, repository, version_number
+from app.web import admitted, find_model, repository, version_number
 
 router = APIRouter(prefix="/v1", tags=["V1"])
 
@@ -100,10 +100,11 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
 async def predict(request: Request, name: str, version: str | None = None) -> Response:
     """Predictions; the document has it once for each model."""
     model = find_model(request, "v1", name, version)
-    body = await read_body(request)
-    state = request.app.state
-    accepted = request.headers.get("accept-encoding", "")
-    return await unless_gone(request, answer(model, body, state.media_limits, state.nonfinite, accepted))
+    with admitted(request, model):
+        body = await read_body(request)
+        state = request.app.state
+        accepted = request.headers.get("accept-encoding", "")
+        return await unless_gone(request, answer(model, body, state.media_limits, state.nonfinite, accepted))
 
 
 async def answer(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite, accepted: str) -> Response:

@@ -23,7 +23,7 @@ from app.protocols.answers import (
 from app.protocols.binary import Answer
 from app.protocols.elements import NonFinite
 from app.protocols.health import readiness
-from app.web import find_model, repository
+from app.web import admitted, find_model, repository
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -95,11 +95,12 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
     """A prediction; the document has it once for each model."""
     model = find_model(request, "v2", name, version)
-    lengths = request.headers.getlist(HEADER_LENGTH)
-    json_length = json_length_of(lengths, request.headers.get("content-type", ""))
-    body = await read_aligned_body(request, json_length or 0)
-    accepted = request.headers.get("accept-encoding", "")
-    return await unless_gone(request, answer(model, body, json_length, request.app.state.nonfinite, accepted))
+    with admitted(request, model):
+        lengths = request.headers.getlist(HEADER_LENGTH)
+        json_length = json_length_of(lengths, request.headers.get("content-type", ""))
+        body = await read_aligned_body(request, json_length or 0)
+        accepted = request.headers.get("accept-encoding", "")
+        return await unless_gone(request, answer(model, body, json_length, request.app.state.nonfinite, accepted))
 
 
 async def answer(

@@ -228,6 +228,27 @@ def test_a_full_queue_refuses_with_a_time_to_come_back_and_loses_nothing() -> No
     play(run, limits(max_queue_rows=3), scene)
 
 
+def test_a_request_that_could_not_be_answered_before_its_deadline_is_refused_at_once() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await queued(scheduler, rows(value)) for value in range(1, 5)]
+        assert scheduler.refusal() is None  # 4 rows are one run of 6 s
+        others.append(await queued(scheduler, rows(5)))
+        refusal = scheduler.refusal()
+        assert refusal is not None
+        assert str(refusal) == "model m is busy: 5 rows wait, for 12 s, longer than the deadline of 10 s"
+        assert refusal.retry_after_s == 12
+        with pytest.raises(QueueFull):
+            await scheduler.submit(rows(6), 1)
+        run.gate.set()
+        await asyncio.gather(first, *others)
+        assert scheduler.refusal() is None
+
+    play(run, limits(max_rows=4), scene, Pace({1: 3.0, 4: 6.0}, batch.kind(rows(0))))
+
+
 def test_a_cancelled_caller_leaves_the_queue_before_it_is_computed_and_its_neighbours_unharmed() -> None:
     run = Run()
 
