@@ -8,7 +8,7 @@
 They stand in `.cache/bench/networks/<name>.onnx`; `repository(names)` lays some of them out as a model repository.
 """
 
-import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,11 @@ def network(name: str) -> Path:
 
 
 def repository(names: Sequence[str]) -> Path:
-    """A model repository of these networks: <name>/1/model.onnx, each a second name of the same file."""
+    """A model repository of these networks: <name>/1/model.onnx, each a copy."""
     folder = CACHE / "repositories" / "-".join(names)
     for name in names:
         place = folder / name / "1" / "model.onnx"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
-        os.link(network(name), place)
+        shutil.copyfile(network(name), place)
     return folder

@@ -10,7 +10,7 @@ after a hundred predictions, so that what two workers share counts once. The 3 G
 import argparse
 import http.client
 import json
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -55,13 +55,13 @@ def shipped() -> Path:
 
 
 def many() -> Path:
-    """MANY models, each a second name of one small file."""
+    """MANY models, each a copy of one small file."""
     folder = CACHE / "repositories" / "many"
     for number in range(MANY):
         place = folder / f"model-{number:04}" / "1" / "model.onnx"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
-        os.link(network("mlp"), place)
+        shutil.copyfile(network("mlp"), place)
     return folder
 
 
