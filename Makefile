@@ -5,7 +5,7 @@ BIN := .venv/bin
 WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,contract docs generated_client lane page)
 RECIPE ?= breast-cancer
 
-.PHONY: help setup develop serve check train test bench bench-quick lint format clean
+.PHONY: help setup develop serve check train test bench bench-quick chaos lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
@@ -13,6 +13,7 @@ help:
 	@echo "make test                 lint, types and every test"
 	@echo "make bench                speed beside peers and limits, in about an hour"
 	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
+	@echo "make chaos                what is promised when things go wrong, measured, in some 12 minutes"
 	@echo "make check                open every model and say how it would be served"
 	@echo "make lint | make format   ruff and mypy"
 
@@ -63,6 +64,9 @@ bench: develop
 bench-quick: develop
 	benchmarks/install
 	$(BIN)/python -m benchmarks.load --quick
+
+chaos: develop
+	$(BIN)/python -m benchmarks.chaos
 
 lint: develop
 	$(BIN)/ruff check

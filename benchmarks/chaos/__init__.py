@@ -1,0 +1,1 @@
+"""What the service promises when things go wrong, measured against real processes over real sockets."""
