@@ -1,5 +1,6 @@
 """The commands: `python -m app serve`, `check` and `settings`."""
 
+import ssl
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from app import workers
+from app.keys import SCOPES, made, read_keys
 from app.manifest import explain
 from app.settings import Settings, table
 
@@ -17,6 +19,8 @@ Headrace serves the trained networks of a model repository over HTTP.
   serve    answer predictions:        python -m app serve --models models --port 8000
   check    open every model and say whether and how it would be served, then end:
                                       python -m app check models
+  key      make an API key for --keys-file: prints the key, once, and its entry:
+                                      python -m app key NAME infer read
   settings every setting of serve with its variable, flag and default
 
 Every flag of serve is also an environment variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES. A flag wins."""
@@ -29,6 +33,8 @@ def main(arguments: list[str]) -> int:
             return _serve(rest)
         case ["check", *rest]:
             return _check(rest)
+        case ["key", *rest]:
+            return _key(rest)
         case ["settings", *rest]:
             print(HELP if rest else table())
             return 0
@@ -51,10 +57,44 @@ def _serve(arguments: list[str]) -> int:
         print(f"serve: no folder {settings.models}; --models names the model repository", file=sys.stderr)
         return 2
     try:
+        _read_files(settings)
+    except (OSError, ValueError) as error:
+        print(f"serve: {error}", file=sys.stderr)
+        return 2
+    try:
         return workers.serve(settings)
     except OSError as error:
         print(f"serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def _read_files(settings: Settings) -> None:
+    """Those that every worker reads: what is wrong with them is told once. Raises OSError, ValueError."""
+    if settings.keys_file:
+        read_keys(settings.keys_file)
+    if settings.tls_certificate:
+        try:
+            ssl.create_default_context().load_cert_chain(settings.tls_certificate, settings.tls_key)
+        except ssl.SSLError as error:
+            raise ValueError(
+                f"{settings.tls_certificate}: no certificate with its private key: {error.reason}"
+            ) from error
+    elif settings.tls_key:
+        raise ValueError("--tls-key without --tls-certificate")
+
+
+def _key(arguments: list[str]) -> int:
+    name, *scopes = arguments or [""]
+    if name in ("", "-h", "--help") or not scopes or not set(scopes) <= set(SCOPES):
+        print(f"usage: python -m app key NAME SCOPE...\n\nscopes: {', '.join(SCOPES)}", file=sys.stderr)
+        return 0 if name in ("-h", "--help") else 2
+    try:
+        key, entry = made(name, [scope for scope in SCOPES if scope in scopes])
+    except ValidationError as error:
+        print(f"key: {explain(error)}", file=sys.stderr)
+        return 2
+    print(f"# the key, which is not kept anywhere: {key}\n{entry}", end="")
+    return 0
 
 
 def _check(arguments: list[str]) -> int:

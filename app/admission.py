@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from app.errors import InvalidInput, ModelNotFound, ModelNotReady, ServingError
+from app.gate import Gate
 from app.inference import batch
 from app.inference.model import Model
 from app.inference.signature import Tensors
+from app.keys import Caller
 from app.protocols import v2
 from app.protocols.together import Codec
 from app.protocols.v1_together import V1Codec
 from app.protocols.v2_together import V2Codec
 from app.repository import Repository
-from app.web import Gate, version_number
+from app.web import version_number
 
 PATH = re.compile(
     r"/v2/models/(?P<v2>[^/:%?#]+)(/versions/(?P<v2_version>[^/:%?#]+))?/infer"
@@ -31,6 +33,7 @@ UNUSUAL = {
     b"expect",
     b"upgrade",
     b"range",
+    b"origin",
 }
 """Headers of requests that are left to ASGI."""
 
@@ -71,9 +74,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Head:
-    """What a request says before its body. headers: lower-case name -> value; no name stands twice."""
+    """What a request says before its body. headers: lower-case name -> value; no name stands twice. caller: whose key
+    it has; None where none is wanted."""
 
     target: Target
+    caller: Caller | None
     path: bytes
     headers: Mapping[bytes, bytes]
     body_bytes: int
@@ -111,7 +116,7 @@ class Admission:
         self._targets: dict[bytes, Target] = {}
         self._heads: dict[bytes, Head] = {}
         self.known = self._heads.get
-        repository.watch(self._forget)
+        repository.watch(self.forget)
 
     def remember(self, sent: bytes, head: Head) -> None:
         """These bytes are this head."""
@@ -121,8 +126,8 @@ class Admission:
             self._heads.clear()
         self._heads[sent] = head
 
-    def _forget(self) -> None:
-        """What a path named may be gone; while it stood here its memory would stay."""
+    def forget(self) -> None:
+        """What a path named may be gone, and while it stood here its memory would stay; or other keys are known."""
         self._heads.clear()
         self._targets.clear()
 
@@ -136,10 +141,10 @@ class Admission:
         if not length.isdigit() or int(length) > LARGEST_BODY or named.get(b"content-type", b"") not in PLAIN_TYPES:
             return None
         try:
-            self._gate.check(path.decode("latin-1"), named)
+            caller = self._gate.check(path.decode("latin-1"), named)
         except ServingError:
             return None
-        return Head(target, path, named, int(length), keep_alive)
+        return Head(target, caller, path, named, int(length), keep_alive)
 
     def _find(self, url: bytes) -> Target | None:
         named = PATH.fullmatch(url.decode("latin-1"))

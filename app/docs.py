@@ -113,12 +113,12 @@ class Assets(StaticFiles):
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         answer = super().file_response(*args, **kwargs)
-        answer.headers.update({"cache-control": "no-cache", "x-content-type-options": "nosniff"})
+        answer.headers["cache-control"] = "no-cache"
         return answer
 
 
 def _page(name: str) -> Response:
-    return FileResponse(STATIC / name, headers={"content-security-policy": POLICY, "x-content-type-options": "nosniff"})
+    return FileResponse(STATIC / name, headers={"content-security-policy": POLICY})
 
 
 def mount(app: FastAPI, policy: Policy) -> None:

@@ -56,6 +56,21 @@ class Forbidden(ServingError):
     """What the service, or the caller's key, does not allow."""
 
 
+class RateExceeded(ServingError):
+    """More calls than the caller's key allows in a time.
+
+    retry_after_s: when the next one is allowed, in seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Misdirected(ServingError):
+    """A request for a host that the service does not answer under."""
+
+
 class ModelNotFound(ServingError):
     """No model, or no version, of that name."""
 

@@ -22,6 +22,7 @@ from app.admission import JSON_LENGTH, Admission, Head, Target
 from app.bodies import aligned, encoded
 from app.compression import SMALLEST_BYTES
 from app.errors import CallerGone, ServingError
+from app.gate import InFlight
 from app.inference.batch import Rows
 from app.inference.model import Model
 from app.inference.runs import Entry
@@ -31,7 +32,7 @@ from app.protocols.allowance import MediaLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
 from app.refusals import STATUS, bug_response, error_response
-from app.web import Call, InFlight, Record
+from app.web import Call, Record
 
 LARGEST_TOGETHER = 2**18
 """A larger body is decoded by itself, in a thread; and no more is decoded in one turn of the event loop, which takes it
@@ -117,7 +118,7 @@ class Lane:
             if request.disconnected:
                 self._lost(request)
                 continue
-            if refusal := self._in_flight.refusal() or request.head.target.model.refusal():
+            if refusal := self._refusal(request.head):
                 self._refuse(request, refusal)
                 continue
             try:
@@ -136,6 +137,14 @@ class Lane:
                 for request in requests:
                     if request.entry is None and request.task is None and not request.response_complete:
                         self._refuse(request, error)
+
+    def _refusal(self, head: Head) -> ServingError | None:
+        """Why the request is not taken now."""
+        return (
+            self._in_flight.refusal()
+            or head.target.model.refusal()
+            or (None if head.caller is None else head.caller.refusal())
+        )
 
     def _next(self) -> list[Request]:
         """Those for this turn of the loop; what is more than one turn can bear waits for the next."""
@@ -288,7 +297,8 @@ class Lane:
         self._in_flight.count -= 1
         seconds, target = perf_counter() - request.started, request.head.target
         if self._record.wants_line(status):
-            call = Call(request.identity, target.model.name, target.protocol, status, failure)
+            key = request.head.caller.name if request.head.caller else ""
+            call = Call(request.identity, key, target.model.name, target.protocol, status, failure)
             self._record.add(call, "POST", request.head.path.decode("latin-1"), seconds)
         else:
             self._record.count(target.model.name, target.protocol, status, seconds)

@@ -5,11 +5,13 @@ models/<name>/[config.yaml], <version>/{model.onnx, [manifest.json]}: Triton's l
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from app.errors import ModelLoadFailed, ModelNotFound
+from app.inference.graph import check_place
 from app.inference.model import Model
 from app.manifest import ModelConfig, VersionPolicy, read_config
 
@@ -78,6 +80,25 @@ def folders(folder: Path) -> list[str]:
     return [place.name for place in _places(folder)]
 
 
+Snapshot = tuple[tuple[str, int, int, int], ...]
+"""The files of a model's folder: path, size, time of change and inode."""
+
+
+def snapshots(folder: Path) -> dict[str, Snapshot]:
+    """Each model folder as it is now, by name."""
+    return {place.name: snapshot(place) for place in _places(folder)}
+
+
+def snapshot(place: Path) -> Snapshot:
+    """A model's folder as it is now: any change of what is served from it shows."""
+    files = []
+    for file in (place / "config.yaml", *place.glob("*/*")):
+        with suppress(OSError):  # it goes while we look
+            told = file.stat()
+            files.append((str(file.relative_to(place)), told.st_size, told.st_mtime_ns, told.st_ino))
+    return tuple(sorted(files))
+
+
 def find_entry(folder: Path, name: str, config: ModelConfig | None) -> Entry:
     """What one model's folder holds now. Raises ModelNotFound for a name that is no folder of the repository.
 
@@ -94,6 +115,9 @@ def read_entry(place: Path, config: ModelConfig | None = None) -> Entry:
     if not NAME.fullmatch(name) or name in RESERVED:
         return Entry(name, False, {}, f"cannot be a model's name; wanted {NAME.pattern}, not {', '.join(RESERVED)}")
     try:
+        for file in (place, place / "config.yaml"):
+            if file.exists() or file.is_symlink():
+                check_place(file, place.parent, file.name)
         config = config or read_config(place / "config.yaml")
         numbers = _chosen(place, config)
     except ModelLoadFailed as error:

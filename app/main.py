@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 import structlog
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app import __version__, docs, page
 from app.admission import Admission
 from app.errors import ServingError
+from app.gate import Gate, InFlight
 from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
+from app.keys import Keys
 from app.lane import Lane
 from app.metrics import Metrics
 from app.openapi import Policy
@@ -25,9 +28,11 @@ from app.protocols.allowance import MediaLimits
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
-from app.web import Edge, Gate, InFlight, Record, Stop
+from app.web import Edge, Record, Stop
 
 FIGURES_INTERVAL_S = 1
+
+KEYS_INTERVAL_S = 1
 
 CLOSE_S = 5.0
 """For models to end their last runs once all callers are answered or given up."""
@@ -51,12 +56,15 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
     stop, in_flight = Stop(), InFlight(settings.max_in_flight)
-    metrics, api_key = Metrics(), settings.api_key.get_secret_value()
+    metrics = Metrics()
+    keys = Keys(settings.api_key.get_secret_value(), settings.keys_file, 1 / settings.workers)
     metrics.inline_bound.set(STALL_S)
     available = cores()
     share = max(1, available // settings.workers)
+    opened = {"/metrics": settings.open_metrics, "/openapi.json": settings.open_docs}
+    gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
     repository = Repository(settings.models, metrics, share)
-    given = Orders(repository, supervisor)
+    given, admission = Orders(repository, supervisor), Admission(repository, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -70,8 +78,15 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             workers=settings.workers,
             threads_for_runs=share,
         )
-        works = _load(repository, given, orders), _keep_figures(metrics, in_flight), given.tell_alive()
+        works = (
+            _load(repository, given, orders),
+            _keep_figures(metrics, in_flight),
+            given.tell_alive(),
+            _keep_keys(keys, admission),
+        )
         tasks = [asyncio.create_task(work) for work in works]
+        if settings.poll_s:
+            tasks.append(asyncio.create_task(_poll(repository, tasks[0], settings.poll_s)))
         if settings.workers > 1:
             await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
         yield
@@ -103,13 +118,13 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     for router in ROUTERS:
         app.include_router(router)
     page.mount(app)
-    docs.mount(app, Policy(guarded=bool(api_key), nonfinite=settings.nonfinite))
-    gate, record = Gate(api_key, settings.max_body_bytes), Record(metrics, settings.log_requests)
+    docs.mount(app, Policy(guarded=keys.wanted, nonfinite=settings.nonfinite))
+    record = Record(metrics, settings.log_requests)
     limits = app.state.media_limits
     lane = None
     if settings.fast_lane:
-        lane = Lane(Admission(repository, gate), record, in_flight, settings.nonfinite, limits)
-    return Service(Edge(app, gate, record), lane, stop, metrics)
+        lane = Lane(admission, record, in_flight, settings.nonfinite, limits)
+    return Service(_with_cors(Edge(app, gate, record), settings.cors_origins), lane, stop, metrics)
 
 
 async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:
@@ -120,6 +135,34 @@ async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) 
     given.listen()
     waiting = repository.waiting()
     log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
+
+
+async def _poll(repository: Repository, loaded: asyncio.Task[None], interval_s: float) -> None:
+    await asyncio.wait([loaded])
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await repository.poll()
+        except OSError as error:  # the folder itself cannot be read
+            log.error("poll_failed", reason=error.strerror)
+
+
+def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Pages of these origins may call; outside the gate, since a browser asks first, and without the key."""
+    if not origins:
+        return app
+    exposed = ("x-request-id", "retry-after", "inference-header-content-length")
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=exposed
+    )
+
+
+async def _keep_keys(keys: Keys, admission: Admission) -> None:
+    """As their file has them; a head that was let in is looked at again."""
+    while True:
+        await asyncio.sleep(KEYS_INTERVAL_S)
+        if keys.changed():
+            admission.forget()
 
 
 async def _keep_figures(metrics: Metrics, in_flight: InFlight) -> None:

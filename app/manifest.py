@@ -170,6 +170,8 @@ class Manifest(Record):
     summaries: dict[str, Summary]
     parity: Parity
     golden: Golden
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)
+    """SHA-256 of model.onnx and of the external data that it reads; checked at load where they are given."""
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
@@ -254,11 +256,18 @@ def read_config(path: Path) -> ModelConfig:
     except OSError as error:
         raise ModelLoadFailed(f"{path.name}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ModelLoadFailed(f"{path.name}: not YAML: {error}") from error
+        raise ModelLoadFailed(f"{path.name}: not YAML: {_place(error)}") from error
     try:
         return ModelConfig.model_validate(read)
     except ValidationError as error:
         raise ModelLoadFailed(f"{path.name}: {explain(error)}") from error
+
+
+def _place(error: yaml.YAMLError | ValueError) -> str:
+    """What is wrong and where, without the line itself: the file may be a link to one that is nobody's business."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return "a value that is none" if isinstance(error, ValueError) else "unknown characters"
 
 
 def explain(error: ValidationError) -> str:

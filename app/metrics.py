@@ -168,6 +168,12 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.model_loads = Counter(
+            "headrace_model_loads_total",
+            "Versions that were opened or could not be, at the start and later, by outcome: success or fail.",
+            ("model", "outcome"),
+            registry=registry,
+        )
         self.connections = Gauge(
             "headrace_connections",
             "Connections that are open, as of the last second.",

@@ -48,7 +48,6 @@ async def root(request: Request) -> Response:
         return json_response({"status": "alive"}, headers=headers)
     headers |= {
         "content-security-policy": POLICY,
-        "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cache-control": "no-cache",
     }

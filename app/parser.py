@@ -147,7 +147,7 @@ class HttpProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End what takes too long. now: of the event loop's clock."""
         limits = self._limits
-        if self._deaf or self.transport.is_closing():
+        if (self._deaf and self._rests()) or self.transport.is_closing():
             self._gone_at = self._gone_at or now + limits.answer_s
             if now > self._gone_at:
                 self.transport.abort()
@@ -157,7 +157,7 @@ class HttpProtocol(HttpToolsProtocol):
             if now - self._began > (limits.body_s if self._head_whole else limits.head_s):
                 self._refuse(408)
         elif self._rests() and now - self._rests_since > limits.rest_s:
-            self.transport.close()
+            self._close_resting()
 
     def _rests(self) -> bool:
         """No request is under way."""
@@ -167,8 +167,11 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer so, if an answer can still be given, and end the connection."""
         self._count_refused(status)
         self._deaf, now = True, self.loop.time()
+        if not self._head_whole and not self._rests():  # behind a request that is under way, and is answered
+            self.cycle.keep_alive = False
+            return
         if not self._head_whole or not self._began:
-            speaks, lingers = self._rests(), self._rests() and self.transport.can_write_eof()
+            speaks, lingers = True, self.transport.can_write_eof()
         else:  # within the body of a request that may have been answered already
             speaks, lingers = not self._rests() and not getattr(self.cycle, "response_started", False), False
         if speaks:
@@ -200,4 +203,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _close_if_it_rests(self) -> None:
         if self._rests():
-            self.transport.close()
+            self._close_resting()
+
+    def _close_resting(self) -> None:
+        """Over TLS a caller who rests may not hear that it is asked to close too, and would be waited for."""
+        self.transport.close()
+        if self.scheme == "https" and not self.transport.get_write_buffer_size():
+            self.loop.call_later(RESTING_S, self.transport.abort)

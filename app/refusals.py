@@ -18,11 +18,13 @@ from app.errors import (
     InferenceFailed,
     InvalidInput,
     MediaTooLarge,
+    Misdirected,
     ModelLoadFailed,
     ModelNotFound,
     ModelNotReady,
     OutsideDomain,
     QueueFull,
+    RateExceeded,
     ServingError,
     Unauthorized,
     Unsupported,
@@ -39,7 +41,9 @@ STATUS: dict[type[ServingError], int] = {
     BodyTooLarge: 413,
     MediaTooLarge: 413,
     UnsupportedMedia: 415,
+    Misdirected: 421,
     QueueFull: 429,
+    RateExceeded: 429,
     CallerGone: 499,
     InferenceFailed: 500,
     Unsupported: 501,
@@ -58,7 +62,7 @@ def error_response(error: ServingError, facts: Mapping[str, object] | None = Non
     """
     status = STATUS[type(error)]
     headers = {}
-    if isinstance(error, QueueFull):
+    if isinstance(error, QueueFull | RateExceeded):
         headers["retry-after"] = str(max(1, ceil(error.retry_after_s)))
     elif isinstance(error, ModelNotReady) and error.loading:
         headers["retry-after"] = "1"

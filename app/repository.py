@@ -7,15 +7,17 @@ versions until the new ones are ready; a new one that fails leaves the old ones 
 import asyncio
 import gc
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 import structlog
 
-from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady
+from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady, ServingError
+from app.inference.graph import check_links, check_place
 from app.inference.model import Model, Opened, open_version
-from app.layout import Entry, State, Version, find_entry, folders, scan
+from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
 from app.manifest import ModelConfig, read_manifest
 from app.metrics import Metrics
 
@@ -45,9 +47,12 @@ class Repository:
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.generation = 0
         self._watchers: list[Callable[[], None]] = []
+        self._tried: dict[str, Snapshot] = {}
+        self._seen: dict[str, Snapshot] = {}
 
     async def load(self) -> None:
         """Open every version that its model's policy names, as many at a time as there are cores."""
+        self._tried = self._seen = await asyncio.to_thread(snapshots, self._folder)
         for entry in self._entries.values():
             if entry.reason:
                 log.error("model_failed", model=entry.name, reason=entry.reason)
@@ -68,6 +73,8 @@ class Repository:
         take over from serves on, under the labels that it had.
         """
         async with self._change_of(name):
+            if NAME.fullmatch(name) and (place := self._folder / name).is_dir():
+                self._tried = self._tried | {name: await asyncio.to_thread(snapshot, place)}
             entry = await asyncio.to_thread(find_entry, self._folder, name, config)
             before = self._entries.get(name, Entry(name, False, {}))
             old, awaited = before.serving, name in self.waiting()
@@ -109,6 +116,23 @@ class Repository:
             await self._retire(old)
         log.info("model_unloaded", model=name)
 
+    async def poll(self) -> None:
+        """Serve what the folders hold now, if that is not what they held when they were last tried. A folder that has
+        changed since the last look is left alone: somebody may still be copying."""
+        found, before = await asyncio.to_thread(snapshots, self._folder), self._seen
+        self._seen = found
+        for name in sorted(found.keys() | self._tried.keys()):
+            held = found.get(name)
+            if held == self._tried.get(name) or held != before.get(name):
+                continue
+            with suppress(ServingError):  # it is in the log and in the index
+                if held is None:
+                    del self._tried[name]
+                    await self.unload_model(name)
+                else:
+                    self._tried = self._tried | {name: held}
+                    await self.load_model(name)
+
     def watch(self, changed: Callable[[], None]) -> None:
         """changed: called whenever a version comes or goes, before the memory of the old ones is collected."""
         self._watchers.append(changed)
@@ -146,6 +170,7 @@ class Repository:
         try:
             async with self._gate:
                 opened = await asyncio.to_thread(open_from, version, self._cores)
+            self._metrics.model_loads.labels(version.name, "success").inc()
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
             log.info("model_ready", **described(version.model))
             _warn(version.model, version.config)
@@ -155,6 +180,8 @@ class Repository:
         except Exception:
             version.reason = "it cannot be loaded; the server's log has the reason"
             log.exception("model_failed", model=version.name, version=version.number)
+        if version.model is None:
+            self._metrics.model_loads.labels(version.name, "fail").inc()
         self._metrics.model_ready.labels(version.name, version.number).set(version.state is State.READY)
         self._changed()
 
@@ -267,6 +294,11 @@ def _settle() -> None:
 
 def open_from(version: Version, cores: int) -> Opened:
     """Reads the manifest and opens the graph of one version. Blocking; raises ModelLoadFailed."""
+    model = version.file.parents[1]
+    for file in (version.file, version.file.with_name("manifest.json")):
+        if file.exists() or file.is_symlink():
+            check_place(file, model.parent, file.name)
+            check_links(file, model)
     return open_version(version.file, read_manifest(version.file.parent / "manifest.json"), version.config, cores)
 
 
@@ -288,6 +320,7 @@ def described(model: Model) -> dict[str, object]:
         "version": model.version,
         "batched": model.signature.batched,
         "because": model.batching,
+        "batch_invariant": model.invariant,
         "providers": model.providers,
         "missing_providers": model.missing_providers,
         "instances": model.share.instances,

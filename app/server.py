@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
                         break
         for connection in accepted:
             connection.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, connection)
+            await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
 
     def _protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
@@ -138,7 +138,8 @@ def serve_here(
 
     gc.enable()
     host, port = bound.getsockname()[:2]
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    scheme = "https" if settings.tls_certificate else "http"
+    log.info("listening", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
     service = create_app(settings, supervisor, orders)
     _allow_files(settings.max_connections + SPARE_FILES)
     Server(configured(service, settings), service, settings.drain_s, supervised=supervisor is not None).serve_on(bound)
@@ -177,8 +178,11 @@ def configured(service: "Service", settings: Settings) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        headers=[("x-content-type-options", "nosniff")],
         lifespan="on",
         backlog=BACKLOG,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=settings.stop_timeout_s,
     )
 

@@ -34,6 +34,25 @@ class Settings(BaseSettings):
         SecretStr,
         Field(description="a key that callers must send; empty lets all in; give it as a variable, flags show in `ps`"),
     ] = SecretStr("")
+    keys_file: Annotated[
+        Path | None,
+        Field(description="hashed keys with scopes and rates, read again when it changes; see `python -m app key`"),
+    ] = None
+    open_metrics: Annotated[bool, Field(description="/metrics needs no key")] = False
+    open_docs: Annotated[bool, Field(description="/openapi.json, which /docs shows, needs no key")] = False
+    hosts: Annotated[
+        tuple[str, ...],
+        Field(description='host names to answer under, a JSON list, `"*.example.org"` for all below; empty for any'),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], Field(description="origins whose pages may call from a browser, a JSON list")
+    ] = ()
+    tls_certificate: Annotated[
+        Path | None, Field(description="the certificate chain, PEM; with it the service speaks HTTPS alone")
+    ] = None
+    tls_key: Annotated[
+        Path | None, Field(description="the certificate's private key, PEM, if it is in another file")
+    ] = None
     max_body_bytes: Annotated[int, Field(ge=1, description="the largest request body that is read, in bytes")] = (
         64 * 1024 * 1024
     )
@@ -44,6 +63,9 @@ class Settings(BaseSettings):
     repository_control: Annotated[
         bool, Field(description="load and unload models over HTTP, on all workers at once")
     ] = False
+    poll_s: Annotated[
+        float, Field(ge=0, description="look so often for new, changed and removed model folders; 0 for never")
+    ] = 0
     max_image_pixels: Annotated[
         int,
         Field(ge=1, description="pixels of all images of a request together, as sent or as the model takes them"),
@@ -92,7 +114,11 @@ def table() -> str:
     lines = ["| variable | flag | default | what |", "| --- | --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`" if default != "" else "none"
+        shown = (
+            "none"
+            if default in ("", None, ())
+            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
         flag = name.replace("_", "-")
         lines.append(f"| `HEADRACE_{name.upper()}` | `--{flag}` | {shown} | {field.description} |")
     return "\n".join(lines)

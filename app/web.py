@@ -1,15 +1,14 @@
-"""What every route shares: request id, API key, body limit, clock, log line, and the model that a path names.
+"""What every route shares: request id, the gate, clock, log line, and the model that a path names.
 
 `Edge` is a plain ASGI layer around the whole application, so that it also sees what no route does: unknown paths,
 bodies that are too large, bugs.
 """
 
-import hmac
 import itertools
 import logging
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -19,17 +18,13 @@ from fastapi import Request
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.bodies import too_large
-from app.errors import BodyTooLarge, ModelNotReady, QueueFull, ServingError, Unauthorized
+from app.errors import ModelNotReady, ServingError
+from app.gate import Gate, InFlight, wanted_scope
 from app.inference.model import Model
 from app.metrics import Metrics
 from app.refusals import bug_response, error_response
 from app.repository import Repository
 from app.tally import RequestTally
-
-OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)|/|/docs|/redoc|/static/.+")
-"""Answered without a key: probes have none, and pages must load before anyone can enter one. The pages and their assets
-are the same for every service; they hold no data and ask for all of it with the key."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
@@ -51,6 +46,7 @@ class Call:
     """What is known of the request under way; the route fills in whom it called, for the log and the metrics."""
 
     request_id: str
+    key: str = ""
     model: str = ""
     protocol: str = ""
     status: int = 0
@@ -67,48 +63,6 @@ class Stop:
 
     begun: bool = False
     runs_left: bool = False
-
-
-class InFlight:
-    """Predictions of this worker that have begun and are not yet answered.
-
-    most: further ones are refused, before their bodies are parsed.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most, self.count = most, 0
-
-    def refusal(self) -> QueueFull | None:
-        """Why the last one that has begun cannot be taken; None if it can."""
-        if self.count <= self.most:
-            return None
-        return QueueFull(f"the service is busy: more than {self.most} predictions are under way", retry_after_s=1)
-
-
-class Gate:
-    """Whom and what the service lets in.
-
-    api_key: wanted of every request but those for OPEN_PATHS; empty lets everyone in.
-    """
-
-    def __init__(self, api_key: str, max_body_bytes: int) -> None:
-        self._key, self.max_body_bytes = api_key.encode(), max_body_bytes
-
-    def check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        """Raises Unauthorized, BodyTooLarge."""
-        self._check_key(path, headers)
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self.max_body_bytes:
-            raise BodyTooLarge(too_large(f"{int(length)} bytes", self.max_body_bytes))
-
-    def _check_key(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        if not self._key or OPEN_PATHS.fullmatch(path):
-            return
-        scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
-        sent = (headers.get(b"x-api-key", b""), bearer.strip() if scheme.lower() == b"bearer" else b"")
-        by_header, by_bearer = (hmac.compare_digest(key, self._key) for key in sent)
-        if not (by_header or by_bearer):
-            raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
 
 
 class Record:
@@ -146,6 +100,7 @@ class Record:
             method=method,
             path=path,
             model=call.model,
+            **({"key": call.key} if call.key else {}),
             status=call.status,
             ms=round(1000 * seconds, 3),
             **({"reason": str(call.failure)} if ours and known else {}),
@@ -175,7 +130,11 @@ class Edge:
             await send(message)
 
         try:
-            self._gate.check(scope["path"], headers)
+            caller = self._gate.check(scope["path"], headers)
+            if caller is not None:
+                call.key = caller.name
+                if scope["method"] == "POST" and wanted_scope(scope["path"]) == "infer" and (late := caller.refusal()):
+                    raise late
             await self._app(_as_routed(scope, headers), receive, send_marked)
         except ServingError as error:
             await error_response(error)(scope, receive, send_marked)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -40,17 +41,20 @@ def serving(models: Path, *, until: str = "/health/ready", **settings: object) -
 
 @contextmanager
 def serving_process(
-    models: Path, log: Path, *flags: str, **environment: str
+    models: Path, log: Path, *flags: str, trusted: ssl.SSLContext | bool = True, **environment: str
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    """A client of `python -m app serve` on a free port, ready, and the process; what it prints goes to `log`."""
+    """A client of `python -m app serve` on a free port, ready, and the process; what it prints goes to `log`.
+
+    trusted: whose certificates the client takes.
+    """
     command = [sys.executable, "-m", "app", "serve", "--models", str(models), "--port", "0", *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **environment})
         try:
             wait_until(lambda: b"listening" in log.read_bytes(), "the log has no address")
-            address = re.search(rb"http://[0-9.:]+", log.read_bytes())
+            address = re.search(rb"https?://[0-9.:]+", log.read_bytes())
             assert address
-            with httpx.Client(base_url=address[0].decode(), timeout=30) as client:
+            with httpx.Client(base_url=address[0].decode(), timeout=30, verify=trusted) as client:
                 wait_for(client, "/health/ready")
                 yield client, process
         finally:

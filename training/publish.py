@@ -6,6 +6,7 @@ Nothing in a version depends on the day or the place of the run, so publishing t
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, SupportsFloat
 from uuid import uuid4
@@ -89,7 +90,8 @@ def _checked(fields: dict[str, Any]) -> Manifest:
 
 
 def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:
-    """Adds the next version of the model, unless its newest is the same to the byte."""
+    """Adds the next version of the model, with its file's hash, unless its newest is the same to the byte."""
+    manifest = manifest.model_copy(update={"files": {"model.onnx": sha256(graph).hexdigest()}})
     files = {"model.onnx": graph, "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode()}
     model = models / manifest.name
     newest = max(_versions(model), default=0)

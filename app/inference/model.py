@@ -1,7 +1,8 @@
 """A model version ready to serve: opened and proven at load, then checks and schedules every request."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator
+import hashlib
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +16,7 @@ from app.feature import Feature
 from app.inference.batch import Rows
 from app.inference.comparison import relative_difference
 from app.inference.domain import check_domains, domains
+from app.inference.graph import check_place
 from app.inference.pace import Pace, measure
 from app.inference.probe import probe
 from app.inference.runs import Entry
@@ -34,7 +36,7 @@ LARGE_BYTES = 1 << 20
 class Opened:
     """A graph that has been opened, agrees with its manifest and has been run: all that blocks is behind it.
 
-    batching: why rows may share a run, or why not.
+    batching: why rows may share a run, or why not. invariant: see `Finding`.
     example:  a feed that the graph runs, of one row where it is batched; None if none is known.
     pace:     how long runs of it take.
     """
@@ -43,6 +45,7 @@ class Opened:
     signature: Signature
     manifest: Manifest | None
     batching: str
+    invariant: str
     example: Tensors | None
     share: Share
     pace: Pace
@@ -55,10 +58,15 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
 
     Raises ModelLoadFailed with the reason.
     """
+    if manifest is not None:
+        _check_hashes(file.parent, manifest.files)
     taken = share(config.instances, config.threads, cores)
     session = Session(file, threads=taken.threads, providers=config.providers, strict=config.strict_providers)
     golden = None
     if manifest is not None:
+        unnamed = {one.name for one in session.files} - set(manifest.files)
+        if manifest.files and unnamed:
+            raise ModelLoadFailed(f"the manifest has hashes, and none of {', '.join(sorted(unnamed))}")
         _agree(session, manifest)
         golden = _typed(session.inputs, manifest.golden.inputs)
         _replay(session, manifest, golden)
@@ -67,7 +75,7 @@ def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cor
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
     pace = measure(session.run, finding.example, batched=batched, steady=not session.loops)
-    return Opened(session, signature, manifest, reason, finding.example, taken, pace)
+    return Opened(session, signature, manifest, reason, finding.invariant, finding.example, taken, pace)
 
 
 class Model:
@@ -81,6 +89,7 @@ class Model:
     def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
         self.name, self.version = name, version
         self.signature, self.manifest, self.batching = opened.signature, opened.manifest, opened.batching
+        self.invariant = opened.invariant
         self.providers, self.missing_providers = opened.session.providers, opened.session.missing_providers
         self.example = opened.example
         self.share = opened.share
@@ -156,6 +165,15 @@ def _limits(config: ModelConfig, pace: Pace | None, instances: int) -> Limits:
         deadline_s=config.deadline_ms / 1000,
         instances=instances,
     )
+
+
+def _check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Raises ModelLoadFailed for a file that is not what the manifest says. hashes: by name in the version's folder."""
+    for name, wanted in hashes.items():
+        check_place(folder / name, folder, name)
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                raise ModelLoadFailed(f"{name} is not the file that the manifest was written for: its SHA-256 differs")
 
 
 def _agree(session: Session, manifest: Manifest) -> None:

@@ -61,12 +61,14 @@ SLOW_S = 5.0
 class Finding:
     """Whether rows may share a run, and the reason in words.
 
-    example: a feed of one row that the graph runs; None if none was found.
+    example:   a feed of one row that the graph runs; None if none was found.
+    invariant: whether a row's answer depends on its company: "exact", "within 3e-07" by rounding, or "no".
     """
 
     batched: bool
     reason: str
     example: Tensors | None = None
+    invariant: str = "no"
 
 
 def probe(session: Session, golden: Tensors | None = None) -> Finding:
@@ -80,8 +82,8 @@ def probe(session: Session, golden: Tensors | None = None) -> Finding:
         return Finding(False, candidate.reason or reason)
     if not candidate.batched:
         return Finding(False, candidate.reason, golden or rows)
-    batched, reason = _compare(session, rows)
-    return Finding(batched, reason, _pick(rows, [0]))
+    batched, reason, invariant = _compare(session, rows)
+    return Finding(batched, reason, _pick(rows, [0]), invariant)
 
 
 def _golden_rows(golden: Tensors) -> Tensors:
@@ -141,28 +143,31 @@ def _random_tensor(datatype: str, shape: Sequence[int], largest: int, generator:
     return np.asarray(whole.astype(str) if datatype == "BYTES" else whole, DTYPES[datatype])
 
 
-def _compare(session: Session, rows: Tensors) -> tuple[bool, str]:
-    """Whether every row is the same in every company, and the reason in words.
+def _compare(session: Session, rows: Tensors) -> tuple[bool, str, str]:
+    """Whether every row is the same in every company, the reason in words, and how far it moves.
 
     Among different neighbours in a batch of one size a row must not move. Between sizes it may by a little: kernels
     round differently, and a network can amplify that.
     """
     alone = _alone(session, rows)
     if alone is None:
-        return False, "single rows do not give single answers of one shape"
-    started = perf_counter()
+        return False, "single rows do not give single answers of one shape", "no"
+    furthest, started = 0.0, perf_counter()
     still = _run(session, _pick(rows, FRAME))
     row_s = (perf_counter() - started) / len(FRAME)
     for places in (FRAME, *_large_batch(row_s)):
         outputs = still if places is FRAME else _run(session, _pick(rows, places))
         if outputs is None or not _has_rows(outputs, len(places)):
-            return False, f"{len(places)} rows do not give {len(places)} answers"
-        if (moved := _distance(_pick(alone, places), outputs)) > SIZE_TOLERANCE:
-            return False, f"a row alone and in a batch differ by {moved:.2g}"
+            return False, f"{len(places)} rows do not give {len(places)} answers", "no"
+        moved = _distance(_pick(alone, places), outputs)
+        if moved > SIZE_TOLERANCE:
+            return False, f"a row alone and in a batch differ by {moved:.2g}", "no"
+        furthest = max(furthest, moved)
     assert still is not None
     if kind := _disturbing(session, rows, _inner(still)):
-        return False, f"a row gives another answer beside {kind} neighbours"
-    return True, "rows give the same answers alone, together and beside hostile neighbours"
+        return False, f"a row gives another answer beside {kind} neighbours", "no"
+    invariant = f"within {furthest:.1g}" if furthest else "exact"
+    return True, "rows give the same answers alone, together and beside hostile neighbours", invariant
 
 
 def _alone(session: Session, rows: Tensors) -> Tensors | None:
@@ -201,7 +206,7 @@ def _is_still(session: Session, rows: Tensors, kinds: Sequence[str], still: Tens
     outputs = _run(session, {name: np.concatenate([company[name], rows[name], company[name]]) for name in rows})
     if outputs is None:
         return None
-    return _has_rows(outputs, len(FRAME)) and _distance(still, _inner(outputs)) == 0
+    return _has_rows(outputs, len(FRAME)) and _is_same(still, _inner(outputs))
 
 
 def _inner(outputs: Tensors) -> Tensors:
@@ -247,8 +252,17 @@ def _has_rows(outputs: Tensors, count: int) -> bool:
 
 def _distance(wanted: Tensors, got: Tensors) -> float:
     """The largest difference of any row of any output, relative to 1 + the row's largest wanted value; infinite where
-    they differ in anything but finite numbers. Differences that rounding explains count as 0."""
+    they differ in anything but finite numbers."""
     return max(_tensor_distance(wanted[name], got[name]) for name in wanted)
+
+
+def _is_same(wanted: Tensors, got: Tensors) -> bool:
+    """Whether rounding explains all differences."""
+    return all(_tensor_distance(tensor, got[name]) <= _rounding(tensor) for name, tensor in wanted.items())
+
+
+def _rounding(tensor: Tensor) -> float:
+    return ROUNDING[tensor.dtype.itemsize] if tensor.dtype.kind == "f" else 0.0
 
 
 def _tensor_distance(wanted: Tensor, got: Tensor) -> float:
@@ -256,5 +270,4 @@ def _tensor_distance(wanted: Tensor, got: Tensor) -> float:
         return np.inf
     if wanted.dtype.kind != "f":
         return 0.0 if np.array_equal(wanted, got) else np.inf
-    distance = row_difference(wanted, got)
-    return distance if distance > ROUNDING[wanted.dtype.itemsize] else 0.0
+    return row_difference(wanted, got)

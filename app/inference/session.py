@@ -4,7 +4,6 @@ The only module that imports onnxruntime, so that its telemetry is switched off 
 exceptions become ours in one place.
 """
 
-import mmap
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.inference.graph import external_files, read_graph
 from app.inference.signature import Tensors, TensorSpec
 
 VERSION: str = ort.__version__
@@ -69,9 +69,6 @@ as PyTorch exports it) 0.7, 1.3 and 1.1 times. Smaller models keep their copies.
 FOLDED_BYTES = 2**20
 """Of a constant that is computed at load all the same: shapes and masks, no weights."""
 
-LOOP = b"\x22\x04Loop"
-"""A node's operator as it stands in the file: ONNX's NodeProto.op_type is field 4, a text of 4 bytes."""
-
 OURS = re.compile(r"alloc|out of memory|CUDA|cuDNN|cublas", re.IGNORECASE)
 """In onnxruntime's words: a failure that no other input would have avoided."""
 
@@ -87,11 +84,15 @@ class Session:
     providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
     `self.missing_providers` what was asked for and is not. `self.optional_inputs` have a default in the graph.
     `self.scales_by_batch` is true of dynamic int8, `self.loops` of a graph whose values may decide how long it runs.
-    Raises ModelLoadFailed if the file cannot be opened, speaks types that no protocol here carries, or `strict` and
-    a provider is missing.
+    `self.files` are those that hold the graph and its weights.
+    Raises ModelLoadFailed if the file cannot be opened, has weights outside of its folder, speaks types that no
+    protocol here carries, or `strict` and a provider is missing.
     """
 
     def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (), strict: bool = False) -> None:
+        graph = read_graph(path)
+        external = external_files(graph, path.parent)
+        self.files = [path, *external]
         asked = list(providers) or ["CPUExecutionProvider"]
         if unknown := [name for name in asked if name not in ort.get_all_providers()]:
             raise ModelLoadFailed(
@@ -103,7 +104,7 @@ class Session:
         try:
             self._session = ort.InferenceSession(
                 path,
-                _options(threads, mapped=known in ([], ["CPUExecutionProvider"]) and _is_large(path)),
+                _options(threads, mapped=known in ([], ["CPUExecutionProvider"]) and _are_large(external)),
                 providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in known or ["CPUExecutionProvider"]],
             )
         except LOAD_ERRORS as error:
@@ -118,8 +119,8 @@ class Session:
         self.inputs = _specs(self._session.get_inputs())
         self.optional_inputs = _specs(self._session.get_overridable_initializers())
         self.outputs = _specs(self._session.get_outputs())
-        self.scales_by_batch = _mentions(path, b"DynamicQuantizeLinear")
-        self.loops = _mentions(path, LOOP)
+        self.scales_by_batch = "DynamicQuantizeLinear" in graph.operators
+        self.loops = "Loop" in graph.operators
         self._output_names = [spec.name for spec in self.outputs]
 
     def begin(self) -> "Run":
@@ -180,16 +181,9 @@ def _options(threads: int, *, mapped: bool) -> ort.SessionOptions:
     return options
 
 
-def _is_large(path: Path) -> bool:
-    """Whether the files beside the graph, which are its external data, come to MAPPED_BYTES."""
-    beside = (file for file in path.parent.rglob("*") if file != path and file.is_file())
-    return sum(file.stat().st_size for file in beside) >= MAPPED_BYTES
-
-
-def _mentions(path: Path, operator: bytes) -> bool:
-    """Whether the file holds the operator's name; read as pages, since a graph may be large."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
-        return pages.find(operator) >= 0
+def _are_large(external: Sequence[Path]) -> bool:
+    """Whether the files of external data come to MAPPED_BYTES."""
+    return sum(file.stat().st_size for file in external) >= MAPPED_BYTES
 
 
 def _specs(values: Sequence[ort.NodeArg]) -> tuple[TensorSpec, ...]:

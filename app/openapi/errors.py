@@ -61,9 +61,15 @@ ERRORS = {
         "Send JSON, or binary tensors as `application/octet-stream`; as they are, or in gzip or deflate.",
         "Content-Type text/html, wanted application/json or application/octet-stream",
     ),
+    421: Explained(
+        "Misdirected",
+        "The service does not answer under the host name that the request is for.",
+        "Use a name of its own, or have yours added.",
+        "this service does not answer as 'elm.example'",
+    ),
     429: Explained(
         "QueueFull",
-        "The model's queue is full.",
+        "The model's queue is full or longer than its deadline, the service is busy, or the key's rate is used up.",
         "Try again after the seconds that `Retry-After` names.",
         "the queue of elm is full: 4096 rows wait",
     ),

@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.gate import OPEN_PATHS
 from app.layout import NAME
 from app.openapi import errors
 from app.openapi.names import snake
 from app.openapi.schemas import Schema
-from app.web import OPEN_PATHS
 
 ABOUT = """Trained networks over HTTP. Each model below has a section of its own: what it is for, how good it is, and
 calls that work as they stand: open one and press **Execute**.
@@ -45,7 +45,7 @@ def fixed(app: FastAPI, example: str, guarded: bool) -> Schema:
 
 def _completed(path: str, method: str, operation: Schema, example: str, guarded: bool) -> Schema:
     is_open = bool(OPEN_PATHS.fullmatch(path))
-    possible = {401} if guarded and not is_open else set()
+    possible = {401, 403} if guarded and not is_open else set()
     possible |= {404, 503} if "{name}" in path else set()
     possible |= {400, 413, 415} if "requestBody" in operation else set()
     told = {status: _plain(answer) for status, answer in operation["responses"].items() if status != "422"}

@@ -40,7 +40,7 @@ class Call:
         if self.example is not None:
             content["examples"] = {"real": {"summary": "An input that gives a real prediction", "value": self.example}}
         further = {kind: {"schema": schema} for kind, schema in (self.more or {}).items()}
-        statuses = (*self.statuses, *(401,) * guarded)
+        statuses = (*self.statuses, *(401, 403) * guarded)
         operation: Schema = {
             "tags": [model.name],
             "summary": f"{self.summary}{',' if note else ''}{note}",

@@ -108,6 +108,10 @@ class ModelDescription(Answer):
     labels: list[str] = Field(description="That stand for this version.")
     batched: bool
     because: str = Field(description="Why rows share runs, or why not.")
+    batch_invariant: str = Field(
+        description="Whether a row's answer depends on its company: exact (to the bit, it does not), within a "
+        "difference relative to 1 + the row's largest number, or no, and then rows share no runs."
+    )
     max_rows: int | None = Field(description="Of one run; null where each request is a run.")
     deadline_ms: float
     providers: list[str] = Field(description="Execution providers in use.")

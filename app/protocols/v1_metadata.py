@@ -19,6 +19,7 @@ def metadata(model: Model, labels: list[str]) -> dict[str, Any]:
         "labels": labels,
         "batched": model.signature.batched,
         "because": model.batching,
+        "batch_invariant": model.invariant,
         "max_rows": model.limits.max_rows,
         "deadline_ms": model.limits.deadline_s * 1000,
         "providers": model.providers,

@@ -234,6 +234,5 @@ def test_the_service_starts_and_answers_where_torch_cannot_be_imported(tmp_path:
     (tmp_path / "blocked").mkdir()
     for package in ("torch", "onnx", "sklearn"):
         (tmp_path / "blocked" / f"{package}.py").write_text("raise ImportError('not installed')")
-    environment = {"PYTHONPATH": str(tmp_path / "blocked")}
-    with serving_process(tmp_path / "models", tmp_path / "log", **environment) as (client, _):
+    with serving_process(tmp_path / "models", tmp_path / "log", PYTHONPATH=str(tmp_path / "blocked")) as (client, _):
         assert client.post("/v2/models/m/infer", json=ROW).json()["outputs"][0]["data"] == [6]

@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from app.inference.probe import Finding, probe
 from app.inference.session import Session
@@ -53,6 +56,34 @@ def test_graphs_that_only_look_batchable_are_found_out(tmp_path: Path, model: by
     found = finding(tmp_path, model)
     assert not found.batched
     assert re.search(reason, found.reason)
+
+
+@pytest.mark.parametrize(
+    ("model", "invariant"),
+    [
+        (graphs.double(), "exact"),
+        (graphs.identity("BYTES"), "exact"),
+        (graphs.cumulative_sum(), "no"),
+        (graphs.dynamic_int8(), "no"),
+        (graphs.double((2, 3)), "no"),
+    ],
+)
+def test_how_far_company_moves_a_row_is_told(tmp_path: Path, model: bytes, invariant: str) -> None:
+    assert finding(tmp_path, model).invariant == invariant
+
+
+def test_a_difference_that_the_size_of_a_batch_makes_is_told(tmp_path: Path) -> None:
+    """y = x + 1e-7 for each row of the batch."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"], start=0, end=1),
+        helper.make_node("Cast", ["shape"], ["rows"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["rows", "little"], ["more"]),
+        helper.make_node("Add", ["x", "more"], ["y"]),
+    ]
+    x, y = (graphs.value(name, ("batch", 2)) for name in "xy")
+    found = finding(tmp_path, graphs.graph(nodes, [x], [y], {"little": np.array([1e-7], np.float32)}))
+    assert found.batched
+    assert re.fullmatch(r"within [1-9]e-06", found.invariant)
 
 
 def test_a_finding_has_an_example_that_the_graph_runs(tmp_path: Path) -> None:

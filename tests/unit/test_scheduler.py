@@ -238,7 +238,7 @@ def test_a_request_that_could_not_be_answered_before_its_deadline_is_refused_at_
         others.append(await queued(scheduler, rows(5)))
         refusal = scheduler.refusal()
         assert refusal is not None
-        assert str(refusal) == "model m is busy: 5 rows wait, for 12 s, longer than the deadline of 10 s"
+        assert str(refusal) == "model m is busy: 5 rows wait, for 12 s, too long for the deadline of 10 s"
         assert refusal.retry_after_s == 12
         with pytest.raises(QueueFull):
             await scheduler.submit(rows(6), 1)
