@@ -5,6 +5,7 @@ versions until the new ones are ready; a new one that fails leaves the old ones 
 """
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,6 +21,9 @@ from app.inference.model import Model, Opened, open_version
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
 from app.manifest import ModelConfig, read_manifest
 from app.metrics import Metrics
+
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""glibc's; without it, 127 of a model's 128 MiB stayed after five loads and unloads, in free pieces of the heaps."""
 
 log = structlog.get_logger("headrace.repository")
 
@@ -290,6 +294,8 @@ def _settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    if TRIM is not None:
+        TRIM(0)
 
 
 def open_from(version: Version, cores: int) -> Opened:
