@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 import httpx
+import psutil
 
 from app.main import create_app
 from app.server import Server, configured, listen
@@ -60,6 +61,16 @@ def serving_process(
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+def listening(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """The workers of a service that take connections; their figures are there some time before."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.Error):
+            if any(one.status == psutil.CONN_LISTEN for one in child.net_connections("tcp")):
+                found.append(child)
+    return found
 
 
 def wait_for(client: httpx.Client, path: str) -> None:

@@ -19,7 +19,7 @@ from onnx import helper
 from benchmarks.chaos.row import PREDICTION, Row
 from benchmarks.processes import memory_mib
 from tests import graphs
-from tests.serving import serving_process, wait_until
+from tests.serving import listening, serving_process, wait_until
 
 STOPS = 10
 
@@ -79,7 +79,7 @@ def called(
     graphs.add_to_repository(folder / "models", "m", graphs.times(2))
     with serving_process(folder / "models", folder / "log", *flags) as (client, process):
         if "2" in flags:  # of --workers; one alone tells no process's number
-            wait_until(lambda: _workers(client) == 2, "a worker never served")
+            wait_until(lambda: len(listening(process)) == 2, "a worker never served")
         calling = Callers(client.base_url, callers)
         wait_until(lambda: all(begun.is_set() for begun in calling.begun), "a caller was never answered")
         yield client, process, calling
@@ -88,10 +88,6 @@ def called(
 def _answer(answer: httpx.Response) -> float:
     """What the model m made of 3."""
     return float(answer.json()["outputs"][0]["data"][0])
-
-
-def _workers(client: httpx.Client) -> int:
-    return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
 
 
 def stops(folder: Path) -> list[Row]:
@@ -124,12 +120,12 @@ def workers(folder: Path) -> list[Row]:
     rows = []
     for how, end in (("killed", psutil.Process.kill), ("hanging", psutil.Process.suspend)):
         flags = ("--workers", "2", "--worker-timeout-s", "3")
-        with called(folder / how, 1, *flags) as (client, process, callers):
+        with called(folder / how, 1, *flags) as (_, process, callers):
             victim = psutil.Process(process.pid).children()[-1]
             began = perf_counter()
             end(victim)
             wait_until(lambda: not victim.is_running(), "it was left")  # noqa: B023
-            wait_until(lambda: _workers(client) == 2, "nobody took its place")
+            wait_until(lambda: len(listening(process)) == 2, "nobody took its place")
             taken = perf_counter() - began
             answers, wrong = callers.end()
         kept = sum(wrong.values()) <= 1  # what the victim itself had accepted goes with it

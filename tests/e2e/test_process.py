@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.server import listen
 from tests import graphs
-from tests.serving import serving_process, wait_until
+from tests.serving import listening, serving_process, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -89,8 +89,7 @@ def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: P
         def call(_: int) -> int:
             return httpx.post(f"{client.base_url}/v2/models/m/infer", json=ROW).status_code
 
-        both = lambda: client.get("/metrics").text.count("resident_memory_bytes{pid=") == 2  # noqa: E731
-        wait_until(both, "the second worker never served")
+        wait_until(lambda: len(listening(process)) == 2, "the second worker never served")
         with ThreadPoolExecutor(8) as callers:
             assert set(callers.map(call, range(100))) == {200}
         counted = lambda: total(client.get("/metrics").text, "headrace_batch_rows_sum") == 100  # noqa: E731
@@ -104,11 +103,7 @@ def test_two_workers_serve_and_any_of_them_tells_the_metrics_of_both(tmp_path: P
 def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
-
-        def memories() -> int:
-            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
-
-        wait_until(lambda: memories() == 2, "the second worker never served")
+        wait_until(lambda: len(listening(process)) == 2, "the second worker never served")
         supervisor = psutil.Process(process.pid)
         before = {child.pid for child in supervisor.children()}
         victim = next(child for child in supervisor.children() if "spawn_main" in " ".join(child.cmdline()))
@@ -121,7 +116,7 @@ def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(tmp_path: Pa
         def calls_while_one_is_new() -> bool:
             """No caller notices, until the new one answers too."""
             assert [call(i) for i in range(20)] == [200] * 20
-            return memories() == 2
+            return len(listening(process)) == 2
 
         wait_until(calls_while_one_is_new, "the new worker never served")
         process.send_signal(signal.SIGINT)
@@ -137,9 +132,6 @@ def test_a_load_answers_once_every_worker_serves_the_new_version_and_a_replaced_
     flags = ("--workers", "2", "--repository-control")
     with serving_process(models, tmp_path / "log", *flags) as (client, process):
 
-        def memories() -> int:
-            return httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=")
-
         def answers(model: str) -> set[str]:
             """What forty connections, spread over both workers, are told."""
             told = [httpx.post(f"{client.base_url}/v2/models/{model}/infer", json=ROW).json() for _ in range(40)]
@@ -148,7 +140,7 @@ def test_a_load_answers_once_every_worker_serves_the_new_version_and_a_replaced_
         def order(verb: str, model: str) -> httpx.Response:
             return httpx.post(f"{client.base_url}/v2/repository/models/{model}/{verb}", timeout=60)
 
-        wait_until(lambda: memories() == 2, "the second worker never served")
+        wait_until(lambda: len(listening(process)) == 2, "the second worker never served")
         for version in range(2, 5):
             graphs.add_to_repository(models, "m", graphs.times(version), version)
             assert order("load", "m").status_code == 200
@@ -160,9 +152,9 @@ def test_a_load_answers_once_every_worker_serves_the_new_version_and_a_replaced_
         assert answers("other") == {"model other is not ready: unloaded"}
         victim = next(c for c in psutil.Process(process.pid).children() if "spawn_main" in " ".join(c.cmdline()))
         victim.kill()
-        wait_until(lambda: memories() == 1, "the dead worker still counts")
+        wait_until(lambda: not victim.is_running(), "the worker outlived its end")
         assert order("load", "none").status_code == 404
-        wait_until(lambda: memories() == 2, "nobody took its place")
+        wait_until(lambda: len(listening(process)) == 2, "nobody took its place")
         assert answers("other") == {"model other is not ready: unloaded"}
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests import graphs
 from tests.e2e.test_process import total
-from tests.serving import serving_process, wait_until
+from tests.serving import listening, serving_process, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -34,9 +34,9 @@ def workers_of(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     return [child for child in found if "spawn_main" in " ".join(child.cmdline())]
 
 
-def served(client: httpx.Client, count: int) -> Callable[[], bool]:
+def served(process: "subprocess.Popen[bytes]", count: int) -> Callable[[], bool]:
     """Whether so many workers serve."""
-    return lambda: httpx.get(f"{client.base_url}/metrics").text.count("resident_memory_bytes{pid=") == count
+    return lambda: len(listening(process)) == count
 
 
 def call_on_and_on(address: httpx.URL, begun: Event) -> tuple[int, list[str]]:
@@ -69,7 +69,7 @@ def test_a_stop_under_load_loses_no_request(tmp_path: Path, flags: tuple[str, ..
         ThreadPoolExecutor(CALLERS) as callers,
     ):
         if flags == ("--workers", "2"):
-            wait_until(served(client, 2), "the second worker never served")
+            wait_until(served(process, 2), "the second worker never served")
         told = [callers.submit(call_on_and_on, client.base_url, one) for one in begun]
         wait_until(lambda: all(one.is_set() for one in begun), "some caller was never answered")
         process.send_signal(number)
@@ -136,7 +136,7 @@ def test_an_interrupt_from_the_terminal_reaches_all_processes_and_loses_nothing(
         serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process),
         ThreadPoolExecutor(8) as callers,
     ):
-        wait_until(served(client, 2), "the second worker never served")
+        wait_until(served(process, 2), "the second worker never served")
         post = lambda: httpx.post(f"{client.base_url}/v2/models/m/infer", json=body, timeout=60)  # noqa: E731
         answers = [callers.submit(post) for _ in range(8)]
 
@@ -154,20 +154,20 @@ def test_an_interrupt_from_the_terminal_reaches_all_processes_and_loses_nothing(
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     flags = ("--workers", "2", "--worker-timeout-s", "3")
-    with serving_process(tmp_path / "models", tmp_path / "log", *flags) as (client, process):
-        wait_until(served(client, 2), "the second worker never served")
+    with serving_process(tmp_path / "models", tmp_path / "log", *flags) as (_, process):
+        wait_until(served(process, 2), "the second worker never served")
         hung, other = workers_of(process)
         hung.suspend()
         wait_until(lambda: not hung.is_running(), "it was left to hang")
         wait_until(lambda: len(workers_of(process)) == 2, "nobody took its place")
         assert other in workers_of(process)
-        wait_until(served(client, 2), "the new worker never served")
+        wait_until(served(process, 2), "the new worker never served")
 
 
 def test_workers_that_die_before_they_serve_end_the_service(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
-    with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (client, process):
-        wait_until(served(client, 2), "the second worker never served")
+    with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (_, process):
+        wait_until(served(process, 2), "the second worker never served")
         old = set(workers_of(process))
         for victim in old:
             victim.kill()
