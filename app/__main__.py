@@ -1,4 +1,4 @@
-"""The commands: `python -m app serve`, `check` and `settings`."""
+"""The commands: `python -m app serve`, `check`, `key` and `settings`."""
 
 import ssl
 import sys

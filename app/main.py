@@ -25,6 +25,7 @@ from app.openapi import Policy
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
 from app.protocols.allowance import MediaLimits
+from app.protocols.v2 import HEADER_LENGTH
 from app.refusals import install_error_answers
 from app.repository import Repository
 from app.settings import Settings
@@ -151,7 +152,7 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Pages of these origins may call; outside the gate, since a browser asks first, and without the key."""
     if not origins:
         return app
-    exposed = ("x-request-id", "retry-after", "inference-header-content-length")
+    exposed = ("x-request-id", "retry-after", HEADER_LENGTH)
     return CORSMiddleware(
         app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=exposed
     )
