@@ -1,11 +1,14 @@
 """`python -m app check`: what serving a repository would say of each model, without serving it."""
 
+from math import inf
 from pathlib import Path
 
 from app.errors import ModelLoadFailed
+from app.inference.memory import Room
+from app.inference.session import Opening
 from app.inference.threads import cores
 from app.layout import Version, scan
-from app.repository import open_from
+from app.repository import LoadLimits, open_from
 
 
 def run(folder: Path) -> int:
@@ -23,7 +26,7 @@ def run(folder: Path) -> int:
 
 
 def _told(version: Version) -> str:
-    opened = open_from(version, cores())
+    opened = open_from(version, LoadLimits(cores(), inf, Room(0, 1)), Opening())
     specs = [
         ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in side)
         for side in (opened.signature.inputs, opened.signature.outputs)
@@ -33,6 +36,6 @@ def _told(version: Version) -> str:
     batched = "batched" if opened.signature.batched else "one request a run"
     return (
         f"ok      {version.name} version {version.number}: {specs[0]} -> {specs[1]}\n"
-        f"        {golden}; {batched}: {opened.batching}; on {', '.join(opened.session.providers)}"
+        f"        {golden}; {batched}: {opened.batching}; on {', '.join(opened.session.nodes)}"
         + (f"\n        NOT on {', '.join(missing)}, which config.yaml asks for" if missing else "")
     )

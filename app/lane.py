@@ -13,6 +13,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from math import prod
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -28,15 +29,15 @@ from app.inference.model import Model
 from app.inference.runs import Entry
 from app.inference.signature import Tensors
 from app.protocols import v1, v2
-from app.protocols.allowance import MediaLimits
+from app.protocols.allowance import BodyLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
 from app.refusals import STATUS, bug_response, error_response
 from app.web import Call, Record
 
 LARGEST_TOGETHER = 2**18
-"""A larger body is decoded by itself, in a thread; and no more is decoded in one turn of the event loop, which takes it
-less than a millisecond."""
+"""Bytes of a body, which has fewer elements. A larger one is decoded by itself, in a thread; and no more is decoded in
+one turn of the event loop, which takes it less than a millisecond."""
 
 JSON = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
 
@@ -85,7 +86,7 @@ class Lane:
     """What all connections of one application share."""
 
     def __init__(
-        self, admission: Admission, record: Record, in_flight: InFlight, nonfinite: NonFinite, limits: MediaLimits
+        self, admission: Admission, record: Record, in_flight: InFlight, nonfinite: NonFinite, limits: BodyLimits
     ) -> None:
         self.admission, self._in_flight = admission, in_flight
         self._record, self._nonfinite, self._limits = record, nonfinite, limits
@@ -166,7 +167,9 @@ class Lane:
             return None
         body = request.parts[0] if len(request.parts) == 1 else b"".join(request.parts)
         read = codec.read(body, head.plain_json_length)
-        return read if read and read.rows <= head.target.most_rows else None
+        if read is None or read.rows > head.target.most_rows:
+            return None
+        return read if self._limits.elements >= LARGEST_TOGETHER or _is_small(read, self._limits.elements) else None
 
     def _enter(self, model: Model, requests: Sequence[Request]) -> None:
         """Requests of one kind run at once, or go into the model's queue, and what waits there runs."""
@@ -237,7 +240,7 @@ class Lane:
             return await v1.answer(model, b"".join(request.parts), self._limits, self._nonfinite, head.accepted)
         json_length = head.json_length
         body = aligned(request.parts, json_length or 0)
-        return await v2.answer(model, body, json_length, self._nonfinite, head.accepted)
+        return await v2.answer(model, body, json_length, self._limits, self._nonfinite, head.accepted)
 
     def _await(self, request: Request, work: Callable[[], Coroutine[Any, Any, Response]]) -> None:
         request.task = asyncio.ensure_future(self._respond_with(request, work))
@@ -302,3 +305,8 @@ class Lane:
             self._record.add(call, "POST", request.head.path.decode("latin-1"), seconds)
         else:
             self._record.count(target.model.name, target.protocol, status, seconds)
+
+
+def _is_small(read: Read, elements: int) -> bool:
+    """Whether no tensor has more elements."""
+    return all(read.rows * prod(trailing) <= elements for trailing in read.trailing)

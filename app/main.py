@@ -15,6 +15,7 @@ from app import __version__, docs, page
 from app.admission import Admission
 from app.errors import ServingError
 from app.gate import Gate, InFlight
+from app.inference.memory import Room
 from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
 from app.inference.threads import cores
@@ -24,10 +25,10 @@ from app.metrics import Metrics
 from app.openapi import Policy
 from app.orders import Order, Orders
 from app.protocols import ROUTERS
-from app.protocols.allowance import MediaLimits
+from app.protocols.allowance import BodyLimits
 from app.protocols.v2 import HEADER_LENGTH
 from app.refusals import install_error_answers
-from app.repository import Repository
+from app.repository import LoadLimits, Repository
 from app.settings import Settings
 from app.web import Edge, Record, Stop
 
@@ -62,9 +63,11 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     metrics.inline_bound.set(STALL_S)
     available = cores()
     share = max(1, available // settings.workers)
+    metrics.cores.set(share)
     opened = {"/metrics": settings.open_metrics, "/openapi.json": settings.open_docs}
     gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
-    repository = Repository(settings.models, metrics, share)
+    room = Room(settings.load_memory_bytes, settings.workers)
+    repository = Repository(settings.models, metrics, LoadLimits(share, settings.load_timeout_s, room))
     given, admission = Orders(repository, supervisor), Admission(repository, gate)
 
     @asynccontextmanager
@@ -114,14 +117,19 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
     app.state.stop, app.state.in_flight = stop, in_flight
     app.state.repository_control = settings.repository_control
-    app.state.media_limits = MediaLimits(settings.max_image_pixels, settings.max_audio_samples)
+    limits = app.state.body_limits = BodyLimits(
+        settings.max_image_pixels,
+        settings.max_audio_samples,
+        settings.max_json_depth,
+        settings.max_inputs,
+        settings.max_tensor_elements,
+    )
     install_error_answers(app)
     for router in ROUTERS:
         app.include_router(router)
     page.mount(app)
     docs.mount(app, Policy(guarded=keys.wanted, nonfinite=settings.nonfinite))
     record = Record(metrics, settings.log_requests)
-    limits = app.state.media_limits
     lane = None
     if settings.fast_lane:
         lane = Lane(admission, record, in_flight, settings.nonfinite, limits)

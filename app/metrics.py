@@ -168,6 +168,26 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.model_threads = Gauge(
+            "headrace_model_threads",
+            "Threads that runs of the model version may keep busy at one time: instances x threads, of all workers.",
+            VERSION,
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.model_nodes = Gauge(
+            "headrace_model_nodes",
+            "Nodes of the model version's graph that run on an execution provider.",
+            (*VERSION, "provider"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.cores = Gauge(
+            "headrace_cores",
+            "Cores that runs may use, by the CPU affinity and the cgroup's quota, of all workers.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self.model_loads = Counter(
             "headrace_model_loads_total",
             "Versions that were opened or could not be, at the start and later, by outcome: success or fail.",
@@ -220,6 +240,12 @@ class Metrics:
             (*VERSION, "rows", "stage"),
             registry=registry,
         )
+
+    def tell_place(self, model: str, version: int, nodes: Mapping[str, int], threads: int) -> None:
+        """Where a version runs. nodes: by execution provider."""
+        for provider, count in nodes.items():
+            self.model_nodes.labels(model, version, provider).set(count)
+        self.model_threads.labels(model, version).set(threads)
 
     def refuse_connection(self, status: int) -> None:
         """Count one."""

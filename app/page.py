@@ -164,7 +164,7 @@ def _version(version: Version, entry: Entry, default: bool) -> dict[str, Any]:
         "labels": entry.labels_of(version.number),
         "default": default,
         "batched": bool(model and model.signature.batched),
-        "providers": model.providers if model else [],
+        "providers": list(model.nodes) if model else [],
         "missing_providers": model.missing_providers if model else [],
     }
 

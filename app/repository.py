@@ -17,7 +17,9 @@ import structlog
 
 from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady, ServingError
 from app.inference.graph import check_links, check_place
+from app.inference.memory import Room
 from app.inference.model import Model, Opened, open_version
+from app.inference.session import Opening
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
 from app.manifest import ModelConfig, read_manifest
 from app.metrics import Metrics
@@ -38,16 +40,27 @@ class Listed:
     reason: str
 
 
-class Repository:
-    """Every model of one folder: known from the start, serving once `load` has opened them.
+@dataclass(frozen=True)
+class LoadLimits:
+    """What a model may take, so that one that asks for too much fails alone.
 
-    cores: of this worker; each model's instances x threads stays within them.
+    cores:     of this worker; each model's instances x threads stays within them.
+    timeout_s: to be opened, proven and measured.
     """
 
-    def __init__(self, folder: Path, metrics: Metrics, cores: int) -> None:
-        self._folder, self._metrics, self._cores = folder, metrics, cores
+    cores: int
+    timeout_s: float
+    room: Room
+
+
+class Repository:
+    """Every model of one folder: known from the start, serving once `load` has opened them."""
+
+    def __init__(self, folder: Path, metrics: Metrics, limits: LoadLimits) -> None:
+        self._folder, self._metrics, self._limits = folder, metrics, limits
         self._entries = {entry.name: entry for entry in scan(folder)}
-        self._gate = asyncio.Semaphore(cores)
+        self._gate = asyncio.Semaphore(limits.cores)
+        self._given_up: set[asyncio.Task[Opened]] = set()
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.generation = 0
         self._watchers: list[Callable[[], None]] = []
@@ -163,7 +176,9 @@ class Repository:
             if version is shown or version.model is None:
                 continue
             await version.model.drained()
-            version.model = None
+            nodes, version.model = version.model.nodes, None
+            if shown is None or shown.model is None:
+                self._metrics.tell_place(version.name, version.number, dict.fromkeys(nodes, 0), 0)
             self._metrics.model_ready.labels(version.name, version.number).set(shown is not None and bool(shown.model))
         await asyncio.to_thread(_settle)
 
@@ -173,9 +188,10 @@ class Repository:
     async def _open_version(self, version: Version) -> None:
         try:
             async with self._gate:
-                opened = await asyncio.to_thread(open_from, version, self._cores)
+                opened = await self._opened(version)
             self._metrics.model_loads.labels(version.name, "success").inc()
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
+            self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total)
             log.info("model_ready", **described(version.model))
             _warn(version.model, version.config)
         except ModelLoadFailed as error:
@@ -188,6 +204,28 @@ class Repository:
             self._metrics.model_loads.labels(version.name, "fail").inc()
         self._metrics.model_ready.labels(version.name, version.number).set(version.state is State.READY)
         self._changed()
+
+    async def _opened(self, version: Version) -> Opened:
+        """In a thread, which is asked to end when the time is over or this is cancelled; it may be in a step that it
+        ends first. Raises ModelLoadFailed."""
+        opening, timeout_s = Opening(), self._limits.timeout_s
+        work = asyncio.create_task(asyncio.to_thread(open_from, version, self._limits, opening))
+        try:
+            done, _ = await asyncio.wait({work}, timeout=timeout_s)
+        finally:
+            if not work.done():
+                opening.give_up()
+                self._given_up.add(work)
+                work.add_done_callback(self._forget)
+        if not done:
+            raise ModelLoadFailed(f"it was not ready after {timeout_s:g} s, the time for a load (load_timeout_s)")
+        return work.result()
+
+    def _forget(self, work: "asyncio.Task[Opened]") -> None:
+        """A load that was given up has ended; why is of no interest."""
+        self._given_up.discard(work)
+        if not work.cancelled():
+            work.exception()
 
     def entries(self) -> list[Entry]:
         """Every model folder, by name, those that cannot serve too."""
@@ -268,13 +306,23 @@ class Repository:
             and (not entry.versions or any(v.awaited and v.model is None for v in entry.versions.values()))
         }
 
+    def places(self) -> dict[str, dict[str, int]]:
+        """Models whose config.yaml names execution providers: how many nodes of each run on which."""
+        return {
+            version.name: version.model.nodes
+            for version in self.versions()
+            if version.model and version.config.providers
+        }
+
     def missing_providers(self) -> dict[str, list[str]]:
         """Models that run without an execution provider that was asked for."""
         return {model.name: model.missing_providers for model in self.models() if model.missing_providers}
 
     async def close(self) -> None:
-        """Answer what was accepted, then close every model."""
+        """Answer what was accepted, then close every model; after the last load that was given up has ended."""
         await asyncio.gather(*(model.close() for model in self.models()))
+        if self._given_up:
+            await asyncio.wait(self._given_up)
 
     def _entry(self, name: str) -> Entry:
         if name not in self._entries:
@@ -298,20 +346,25 @@ def _settle() -> None:
         TRIM(0)
 
 
-def open_from(version: Version, cores: int) -> Opened:
-    """Reads the manifest and opens the graph of one version. Blocking; raises ModelLoadFailed."""
+def open_from(version: Version, limits: LoadLimits, opening: Opening) -> Opened:
+    """Reads the manifest and opens the graph of one version. Blocking; raises ModelLoadFailed.
+
+    opening: by which another thread ends it; nobody else looks at the clock.
+    """
     model = version.file.parents[1]
     for file in (version.file, version.file.with_name("manifest.json")):
         if file.exists() or file.is_symlink():
             check_place(file, model.parent, file.name)
             check_links(file, model)
-    return open_version(version.file, read_manifest(version.file.parent / "manifest.json"), version.config, cores)
+    manifest = read_manifest(version.file.with_name("manifest.json"))
+    with limits.room.taken():
+        return open_version(version.file, manifest, version.config, limits.cores, opening)
 
 
 def _warn(model: Model, config: ModelConfig) -> None:
     """What config.yaml asks for and this machine does not have."""
     if model.missing_providers:
-        log.warning("provider_missing", model=model.name, missing=model.missing_providers, used=model.providers)
+        log.warning("provider_missing", model=model.name, missing=model.missing_providers, used=model.nodes)
     asked = (config.instances or model.share.instances, config.threads)
     if asked != (model.share.instances, model.share.threads):
         log.warning(
@@ -327,7 +380,7 @@ def described(model: Model) -> dict[str, object]:
         "batched": model.signature.batched,
         "because": model.batching,
         "batch_invariant": model.invariant,
-        "providers": model.providers,
+        "providers": model.nodes,
         "missing_providers": model.missing_providers,
         "instances": model.share.instances,
         "threads": model.share.threads,

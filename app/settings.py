@@ -66,6 +66,13 @@ class Settings(BaseSettings):
     poll_s: Annotated[
         float, Field(ge=0, description="look so often for new, changed and removed model folders; 0 for never")
     ] = 0
+    load_timeout_s: Annotated[
+        float, Field(gt=0, description="seconds for a model to be opened, proven and measured; then it fails alone")
+    ] = 600
+    load_memory_bytes: Annotated[
+        int,
+        Field(ge=0, description="what loading models may take in a worker at one time; 0 for most of what is free"),
+    ] = 0
     max_image_pixels: Annotated[
         int,
         Field(ge=1, description="pixels of all images of a request together, as sent or as the model takes them"),
@@ -74,6 +81,11 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="samples of all sounds of a request together, every channel counted"),
     ] = 16 * 1024 * 1024
+    max_json_depth: Annotated[
+        int, Field(ge=4, le=1000, description="how deep the lists and objects of a JSON body may be nested")
+    ] = 64
+    max_inputs: Annotated[int, Field(ge=1, description="tensors of one V2 request")] = 1024
+    max_tensor_elements: Annotated[int, Field(ge=1, description="elements of one tensor of a request")] = 2**26
     max_connections: Annotated[int, Field(ge=1, description="connections of one worker; more are refused")] = 8192
     max_in_flight: Annotated[
         int, Field(ge=1, description="predictions of one worker, not yet answered; more are refused")

@@ -201,6 +201,19 @@ def zeros_of_any_size() -> bytes:
     return graph([node], [value("sizes", (2,), "INT64")], [value("y", (None, None))])
 
 
+def greedy(elements: int) -> bytes:
+    """y = x, by way of so many ones."""
+    nodes = [
+        helper.make_node(
+            "ConstantOfShape", ["size"], ["ones"], value=numpy_helper.from_array(np.array([1], np.float32))
+        ),
+        helper.make_node("ReduceMax", ["ones"], ["one"], keepdims=0),
+        helper.make_node("Mul", ["x", "one"], ["y"]),
+    ]
+    constants = {"size": np.array([elements], np.int64)}
+    return graph(nodes, [value("x", ("batch", 1))], [value("y", ("batch", 1))], constants)
+
+
 def reshape_to_pairs() -> bytes:
     """Fails in the middle of a run where the length of x is odd."""
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])

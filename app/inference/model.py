@@ -21,7 +21,7 @@ from app.inference.pace import Pace, measure
 from app.inference.probe import probe
 from app.inference.runs import Entry
 from app.inference.scheduler import Limits, Scheduler
-from app.inference.session import Session
+from app.inference.session import Opening, Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
@@ -51,17 +51,21 @@ class Opened:
     pace: Pace
 
 
-def open_version(file: Path, manifest: Manifest | None, config: ModelConfig, cores: int) -> Opened:
+def open_version(
+    file: Path, manifest: Manifest | None, config: ModelConfig, cores: int, opening: Opening | None = None
+) -> Opened:
     """Opens model.onnx, replays the manifest's golden rows and probes whether rows may share a run. Blocking.
 
-    cores: of this worker.
+    cores: of this worker. opening: by which another thread may end this.
 
     Raises ModelLoadFailed with the reason.
     """
     if manifest is not None:
         _check_hashes(file.parent, manifest.files)
     taken = share(config.instances, config.threads, cores)
-    session = Session(file, threads=taken.threads, providers=config.providers, strict=config.strict_providers)
+    session = Session(
+        file, threads=taken.threads, asked=config.providers, strict=config.strict_providers, opening=opening
+    )
     golden = None
     if manifest is not None:
         unnamed = {one.name for one in session.files} - set(manifest.files)
@@ -90,7 +94,7 @@ class Model:
         self.name, self.version = name, version
         self.signature, self.manifest, self.batching = opened.signature, opened.manifest, opened.batching
         self.invariant = opened.invariant
-        self.providers, self.missing_providers = opened.session.providers, opened.session.missing_providers
+        self.nodes, self.missing_providers = opened.session.nodes, opened.session.missing_providers
         self.example = opened.example
         self.share = opened.share
         self.labels = {one.tensor: one.labels for one in opened.manifest.outputs} if opened.manifest else {}

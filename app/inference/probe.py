@@ -14,7 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
-from app.errors import InferenceFailed, InvalidInput
+from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
 from app.inference.comparison import row_difference
 from app.inference.session import Session
 from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
@@ -104,11 +104,21 @@ def _candidate(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> F
 
 
 def _made_up_rows(session: Session, batched: bool) -> Tensors | None:
-    """The first made-up feed that the graph runs, ROWS rows of it if it may be batched; None if it runs none."""
+    """The first made-up feed that the graph runs, ROWS rows of it if it may be batched; None if it runs none.
+
+    Raises ModelLoadFailed where memory or a device is to blame each time: no input helps then.
+    """
+    failures: list[Exception] = []
     for size, largest in product(_sizes(session.inputs), INTEGERS):
         rows = _random_feed(session.inputs, size, largest, ROWS if batched else 1)
-        if _run(session, _pick(rows, [0]) if batched else rows) is not None:
+        try:
+            session.run(_pick(rows, [0]) if batched else rows)
+        except (InvalidInput, InferenceFailed) as error:
+            failures.append(error)
+        else:
             return rows
+    if all(isinstance(error, InferenceFailed) for error in failures):
+        raise ModelLoadFailed(f"no made-up input can be run: {failures[-1]}")
     return None
 
 
@@ -164,8 +174,10 @@ def _compare(session: Session, rows: Tensors) -> tuple[bool, str, str]:
             return False, f"a row alone and in a batch differ by {moved:.2g}", "no"
         furthest = max(furthest, moved)
     assert still is not None
-    if kind := _disturbing(session, rows, _inner(still)):
+    kind, moved = _disturbing(session, rows, _inner(still))
+    if kind:
         return False, f"a row gives another answer beside {kind} neighbours", "no"
+    furthest = max(furthest, moved)
     invariant = f"within {furthest:.1g}" if furthest else "exact"
     return True, "rows give the same answers alone, together and beside hostile neighbours", invariant
 
@@ -186,27 +198,33 @@ def _large_batch(row_s: float) -> list[list[int]]:
     return [[row % ROWS for row in range(count)] for count in fitting[:1]]
 
 
-def _disturbing(session: Session, rows: Tensors, still: Tensors) -> str:
-    """The kind of neighbours beside which rows do not answer as they do among themselves; empty if there is none."""
+def _disturbing(session: Session, rows: Tensors, still: Tensors) -> tuple[str, float]:
+    """The kind of neighbours beside which rows do not answer as they do among themselves, empty if there is none; and
+    how far rounding moves them beside the others."""
+    furthest = 0.0
     for kinds in (FINITE, NOT_FINITE):
-        together = _is_still(session, rows, kinds, still)
-        if together:
+        moved = _moved(session, rows, kinds, still)
+        if moved not in (None, np.inf):
+            furthest = max(furthest, moved or 0.0)
             continue
-        if found := [kind for kind in kinds if _is_still(session, rows, (kind,), still) is False]:
-            return found[0]
-        if together is False:
-            return " and ".join(kinds)
-    return ""
+        if found := [kind for kind in kinds if _moved(session, rows, (kind,), still) == np.inf]:
+            return found[0], furthest
+        if moved == np.inf:
+            return " and ".join(kinds), furthest
+    return "", furthest
 
 
-def _is_still(session: Session, rows: Tensors, kinds: Sequence[str], still: Tensors) -> bool | None:
-    """Whether rows answer beside these neighbours as they do in `still`. None where the graph refuses the neighbours:
-    those never travel far, since their batch is run again without them."""
+def _moved(session: Session, rows: Tensors, kinds: Sequence[str], still: Tensors) -> float | None:
+    """How far rows beside these neighbours are from what they are in `still`; infinite where rounding does not explain
+    it. None where the graph refuses the neighbours: those never travel far, since their batch is run again without
+    them."""
     company = {name: _company(tensor, kinds) for name, tensor in rows.items()}
     outputs = _run(session, {name: np.concatenate([company[name], rows[name], company[name]]) for name in rows})
     if outputs is None:
         return None
-    return _has_rows(outputs, len(FRAME)) and _is_same(still, _inner(outputs))
+    if not _has_rows(outputs, len(FRAME)):
+        return np.inf
+    return max(_rounded(tensor, _inner(outputs)[name]) for name, tensor in still.items())
 
 
 def _inner(outputs: Tensors) -> Tensors:
@@ -256,13 +274,10 @@ def _distance(wanted: Tensors, got: Tensors) -> float:
     return max(_tensor_distance(wanted[name], got[name]) for name in wanted)
 
 
-def _is_same(wanted: Tensors, got: Tensors) -> bool:
-    """Whether rounding explains all differences."""
-    return all(_tensor_distance(tensor, got[name]) <= _rounding(tensor) for name, tensor in wanted.items())
-
-
-def _rounding(tensor: Tensor) -> float:
-    return ROUNDING[tensor.dtype.itemsize] if tensor.dtype.kind == "f" else 0.0
+def _rounded(wanted: Tensor, got: Tensor) -> float:
+    """The distance, infinite where it is more than rounding."""
+    distance = _tensor_distance(wanted, got)
+    return distance if distance <= (ROUNDING[wanted.dtype.itemsize] if wanted.dtype.kind == "f" else 0.0) else np.inf
 
 
 def _tensor_distance(wanted: Tensor, got: Tensor) -> float:

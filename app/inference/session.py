@@ -15,6 +15,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.errors import InferenceFailed, InvalidInput, ModelLoadFailed
+from app.inference import providers
 from app.inference.graph import external_files, read_graph
 from app.inference.signature import Tensors, TensorSpec
 
@@ -53,6 +54,7 @@ LOAD_ERRORS = (
     ort_errors.EPFail,
     RuntimeError,
     ValueError,
+    MemoryError,
 )
 RUN_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.NotImplemented, ort_errors.EPFail, RuntimeError)
 
@@ -78,43 +80,62 @@ def available_providers() -> list[str]:
     return list(ort.get_available_providers())
 
 
+class Opening:
+    """The opening of a graph and its runs until it serves, which another thread can give up."""
+
+    def __init__(self) -> None:
+        self.session, self.runs = ort.SessionOptions(), ort.RunOptions()
+
+    def give_up(self) -> None:
+        """onnxruntime looks whether it shall go on between two steps of the opening and two nodes of a run."""
+        self.session.set_load_cancellation_flag(True)
+        self.runs.terminate = True
+
+
 class Session:
     """A graph opened for inference.
 
-    providers: asked for by name, in order; empty takes the CPU. `self.providers` is what is really in use, and
-    `self.missing_providers` what was asked for and is not. `self.optional_inputs` have a default in the graph.
-    `self.scales_by_batch` is true of dynamic int8, `self.loops` of a graph whose values may decide how long it runs.
-    `self.files` are those that hold the graph and its weights.
+    asked: execution providers by name, in order; empty takes the CPU. `self.nodes` has those that are in the session,
+    each with the number of the graph's nodes that run on it, and `self.missing_providers` what was asked for and is not
+    in use. `self.optional_inputs` have a default in the graph. `self.scales_by_batch` is true of dynamic int8,
+    `self.loops` of a graph whose values may decide how long it runs. `self.files` are those that hold the graph and its
+    weights.
     Raises ModelLoadFailed if the file cannot be opened, has weights outside of its folder, speaks types that no
     protocol here carries, or `strict` and a provider is missing.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1, providers: Sequence[str] = (), strict: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 1,
+        asked: Sequence[str] = (),
+        strict: bool = False,
+        opening: Opening | None = None,
+    ) -> None:
+        opening = opening or Opening()
         graph = read_graph(path)
         external = external_files(graph, path.parent)
         self.files = [path, *external]
-        asked = list(providers) or ["CPUExecutionProvider"]
-        if unknown := [name for name in asked if name not in ort.get_all_providers()]:
-            raise ModelLoadFailed(
-                f"no execution provider {', '.join(unknown)}; known: {', '.join(ort.get_all_providers())}"
-            )
-        known = [name for name in asked if name in ort.get_available_providers()]
-        if "CUDAExecutionProvider" in known:
+        asked = list(asked) or [providers.CPU]
+        tried = providers.tried(asked, ort.get_all_providers(), ort.get_available_providers())
+        if "CUDAExecutionProvider" in tried:
             ort.preload_dlls()  # finds the CUDA libraries that pip installed
+        _set_options(opening.session, threads, mapped=tried == [providers.CPU] and _are_large(external))
         try:
             self._session = ort.InferenceSession(
-                path,
-                _options(threads, mapped=known in ([], ["CPUExecutionProvider"]) and _are_large(external)),
-                providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in known or ["CPUExecutionProvider"]],
+                path, opening.session, providers=[(name, PROVIDER_OPTIONS.get(name, {})) for name in tried]
             )
         except LOAD_ERRORS as error:
             raise ModelLoadFailed(f"{path.name}: {_without_paths(_first_line(error))}") from error
-        self.providers: list[str] = self._session.get_providers()
-        self.missing_providers = [name for name in asked if name not in self.providers]
+        self.nodes = dict.fromkeys(self._session.get_providers(), 0)
+        for part in self._session.get_provider_graph_assignment_info():
+            self.nodes[part.ep_name] += len(part.get_nodes())
+        self.missing_providers = providers.missing(asked, self.nodes)
         if strict and self.missing_providers:
             raise ModelLoadFailed(
                 f"execution provider {', '.join(self.missing_providers)} was asked for and is not in use; "
-                f"in use: {', '.join(self.providers)}"
+                f"in use: {', '.join(self.nodes)}"
             )
         self.inputs = _specs(self._session.get_inputs())
         self.optional_inputs = _specs(self._session.get_overridable_initializers())
@@ -122,6 +143,7 @@ class Session:
         self.scales_by_batch = "DynamicQuantizeLinear" in graph.operators
         self.loops = "Loop" in graph.operators
         self._output_names = [spec.name for spec in self.outputs]
+        self._options = opening.runs
 
     def begin(self) -> "Run":
         """Runs that can be given up."""
@@ -134,7 +156,7 @@ class Session:
         InferenceFailed where memory or a device is to blame.
         """
         try:
-            outputs = self._session.run(self._output_names, dict(tensors), options)
+            outputs = self._session.run(self._output_names, dict(tensors), options or self._options)
             return dict(zip(self._output_names, outputs, strict=True))
         except UnicodeEncodeError as error:
             raise InvalidInput(f"a text is not UTF-8: {error.reason}") from error
@@ -164,9 +186,9 @@ class Run:
         self._options.terminate = True
 
 
-def _options(threads: int, *, mapped: bool) -> ort.SessionOptions:
+def _set_options(options: ort.SessionOptions, threads: int, *, mapped: bool) -> None:
     """mapped: weights stay in their files' pages."""
-    options = ort.SessionOptions()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it would print of a failing run arrives as an exception
@@ -178,7 +200,6 @@ def _options(threads: int, *, mapped: bool) -> ort.SessionOptions:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED  # above, Conv's are reordered
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.add_session_config_entry("optimization.constant_folding_max_output_size_in_bytes", str(FOLDED_BYTES))
-    return options
 
 
 def _are_large(external: Sequence[Path]) -> bool:

@@ -32,6 +32,11 @@ class Share:
     instances: int
     threads: int
 
+    @property
+    def total(self) -> int:
+        """Threads that its runs may keep busy at one time."""
+        return self.instances * self.threads
+
 
 def share(instances: int | None, threads: int, cores_per_worker: int) -> Share:
     """As asked, or less where instances x threads would exceed the worker's cores; None takes all that fit."""

@@ -1,4 +1,4 @@
-"""What the images and sounds of one request may come to; how they are read is `media`'s part."""
+"""What the body of one request may come to; how images and sounds are read is `media`'s part."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,30 @@ from app.errors import MediaTooLarge
 
 
 @dataclass(frozen=True)
-class MediaLimits:
-    """What the media of one request may come to, all together.
+class BodyLimits:
+    """What one request may ask for.
 
-    pixels:  of images, as sent or as the model takes them, whichever is more.
-    samples: of sounds, frames x channels, likewise.
+    pixels:   of all images together, as sent or as the model takes them, whichever is more.
+    samples:  of all sounds together, frames x channels, likewise.
+    depth:    of lists and objects in each other.
+    inputs:   tensors of a V2 request.
+    elements: of one tensor.
     """
 
-    pixels: int
-    samples: int
+    pixels: int = 2**24
+    samples: int = 2**24
+    depth: int = 64
+    inputs: int = 1024
+    elements: int = 2**26
+
+
+USUAL = BodyLimits()
 
 
 class Allowance:
     """What is left of a request's limits. Raises MediaTooLarge when more is taken."""
 
-    def __init__(self, limits: MediaLimits) -> None:
+    def __init__(self, limits: BodyLimits) -> None:
         self._limits, self._pixels, self._samples = limits, limits.pixels, limits.samples
 
     def take_pixels(self, count: int) -> None:

@@ -22,6 +22,9 @@ class Readiness(Answer):
 
     ready: Literal[True]
     live: Literal[True] = Field(True, description="As the protocol's own example calls it; under /v2 only.")
+    providers: dict[str, dict[str, int]] = Field(
+        {}, description="Models whose config.yaml names execution providers: how many nodes of each run on which."
+    )
     missing_providers: dict[str, list[str]] = Field(
         {}, description="Models that run without an execution provider that their config.yaml asks for."
     )
@@ -114,7 +117,7 @@ class ModelDescription(Answer):
     )
     max_rows: int | None = Field(description="Of one run; null where each request is a run.")
     deadline_ms: float
-    providers: list[str] = Field(description="Execution providers in use.")
+    providers: dict[str, int] = Field(description="Execution providers in use, and how many nodes run on each.")
     missing_providers: list[str] = Field(description="Asked for in config.yaml and not in use.")
     instances: int
     threads: int
@@ -171,6 +174,7 @@ class Configuration(Answer):
     instance_group: list[InstanceGroup]
     dynamic_batching: dict[str, int] = {}
     default_model_filename: str
+    parameters: dict[str, dict[str, str]] = Field(description="Nodes of the graph by execution provider.")
 
 
 class Series(Answer):

@@ -29,7 +29,8 @@ async def live() -> Liveness:
 async def ready(request: Request) -> Response:
     """200 when every required model is loaded and warm; 503 with the reason of each that is not.
 
-    A model that runs without an execution provider that its config.yaml asks for is named under `missing_providers`.
+    Models whose config.yaml names execution providers stand under `providers`, with the number of their nodes on each;
+    those that run without one of them also under `missing_providers`.
     """
     return readiness(request, {"ready": True})
 
@@ -42,6 +43,8 @@ def readiness(request: Request, body: dict[str, Any]) -> Response:
     if waiting := models.waiting():
         reasons = "; ".join(f"{name}: {reason}" for name, reason in waiting.items())
         return json_response({**dict.fromkeys(body, False), "error": f"not ready: {reasons}"}, 503)
+    if places := models.places():
+        body = {**body, "providers": places}
     if missing := models.missing_providers():
         body = {**body, "missing_providers": missing}
     return json_response(body)

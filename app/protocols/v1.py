@@ -18,7 +18,7 @@ from app.bodies import (
 from app.errors import ModelNotReady, OutsideDomain
 from app.inference.model import Model
 from app.protocols import v1_codec, v1_metadata, v1_predictions
-from app.protocols.allowance import MediaLimits
+from app.protocols.allowance import BodyLimits
 from app.protocols.answers import ModelDescription, ModelNames, ModelStatus, ModelUnready
 from app.protocols.elements import NonFinite
 from app.refusals import refused
@@ -104,16 +104,16 @@ async def predict(request: Request, name: str, version: str | None = None) -> Re
         body = await read_body(request)
         state = request.app.state
         accepted = request.headers.get("accept-encoding", "")
-        return await unless_gone(request, answer(model, body, state.media_limits, state.nonfinite, accepted))
+        return await unless_gone(request, answer(model, body, state.body_limits, state.nonfinite, accepted))
 
 
-async def answer(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite, accepted: str) -> Response:
+async def answer(model: Model, body: bytes, limits: BodyLimits, nonfinite: NonFinite, accepted: str) -> Response:
     """The predictions that a body asks for. accepted: what Accept-Encoding says. Raises what its steps raise."""
     predicted = await _predict(model, body, limits, nonfinite)
     return await compressed_response(predicted, {}, "application/json", accepted)
 
 
-async def _predict(model: Model, body: bytes, limits: MediaLimits, nonfinite: NonFinite) -> bytes:
+async def _predict(model: Model, body: bytes, limits: BodyLimits, nonfinite: NonFinite) -> bytes:
     with model.request():
         asked = await decoded(
             body,

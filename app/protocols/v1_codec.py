@@ -16,8 +16,17 @@ from app.inference.domain import MOST_VIOLATIONS
 from app.inference.signature import Signature, Tensor, Tensors, TensorSpec, listed
 from app.manifest import Manifest
 from app.protocols import b64, numbers
-from app.protocols.allowance import Allowance, MediaLimits
-from app.protocols.elements import NonFinite, flatten, kind_of, nested_shape, parse, to_array
+from app.protocols.allowance import Allowance, BodyLimits
+from app.protocols.elements import (
+    NonFinite,
+    check_depth,
+    check_elements,
+    flatten,
+    kind_of,
+    nested_shape,
+    parse,
+    to_array,
+)
 from app.protocols.v1_features import read_columns, read_instances, told_together, violation_text
 from app.protocols.v1_values import index_of
 
@@ -41,7 +50,7 @@ class PredictRequest:
 
 
 def decode(
-    body: bytes, signature: Signature, manifest: Manifest | None, limits: MediaLimits, nonfinite: NonFinite = "token"
+    body: bytes, signature: Signature, manifest: Manifest | None, limits: BodyLimits, nonfinite: NonFinite = "token"
 ) -> PredictRequest:
     """{"instances": [...]}, a value or an object for each row, or {"inputs": ...}, a tensor or an object of them.
 
@@ -49,6 +58,7 @@ def decode(
 
     Raises InvalidInput that names the instance and the field, MediaTooLarge.
     """
+    check_depth(body, limits.depth)
     request = (numbers.parse_rows(body, signature) if manifest is None else None) or parse(body, nonfinite)
     if ("instances" in request) == ("inputs" in request):
         raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
@@ -61,6 +71,7 @@ def decode(
             if manifest is None
             else read_columns(request["inputs"], signature, manifest, allowance)
         )
+        check_elements(tensors, limits.elements)
         rows = 0 if manifest is None else len(next(iter(tensors.values())))
         return PredictRequest(tensors, rows, columns=True, probabilities=probabilities)
     instances = request["instances"]
@@ -73,6 +84,7 @@ def decode(
         if manifest is None
         else read_instances(request["instances"], signature, manifest, allowance)
     )
+    check_elements(tensors, limits.elements)
     return PredictRequest(tensors, len(instances), columns=False, probabilities=probabilities)
 
 

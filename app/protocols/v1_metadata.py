@@ -22,7 +22,7 @@ def metadata(model: Model, labels: list[str]) -> dict[str, Any]:
         "batch_invariant": model.invariant,
         "max_rows": model.limits.max_rows,
         "deadline_ms": model.limits.deadline_s * 1000,
-        "providers": model.providers,
+        "providers": model.nodes,
         "missing_providers": model.missing_providers,
         "instances": model.share.instances,
         "threads": model.share.threads,

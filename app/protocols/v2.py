@@ -11,6 +11,7 @@ from app.bodies import compressed_response, decoded, encoded, json_response, rea
 from app.errors import InvalidInput
 from app.inference.model import Model
 from app.protocols import v2_codec
+from app.protocols.allowance import BodyLimits
 from app.protocols.answers import (
     Liveness,
     ModelMetadata,
@@ -100,14 +101,16 @@ async def infer(request: Request, name: str, version: str | None = None) -> Resp
         json_length = json_length_of(lengths, request.headers.get("content-type", ""))
         body = await read_aligned_body(request, json_length or 0)
         accepted = request.headers.get("accept-encoding", "")
-        return await unless_gone(request, answer(model, body, json_length, request.app.state.nonfinite, accepted))
+        state = request.app.state
+        answering = answer(model, body, json_length, state.body_limits, state.nonfinite, accepted)
+        return await unless_gone(request, answering)
 
 
 async def answer(
-    model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite, accepted: str
+    model: Model, body: memoryview, json_length: int | None, limits: BodyLimits, nonfinite: NonFinite, accepted: str
 ) -> Response:
     """The prediction that a body asks for. accepted: what Accept-Encoding says. Raises what its steps raise."""
-    inferred = await _infer(model, body, json_length, nonfinite)
+    inferred = await _infer(model, body, json_length, limits, nonfinite)
     return await answered(inferred, accepted)
 
 
@@ -134,9 +137,11 @@ def json_length_of(lengths: Sequence[str], content_type: str) -> int | None:
     return int(sent)
 
 
-async def _infer(model: Model, body: memoryview, json_length: int | None, nonfinite: NonFinite) -> Answer:
+async def _infer(
+    model: Model, body: memoryview, json_length: int | None, limits: BodyLimits, nonfinite: NonFinite
+) -> Answer:
     with model.request():
-        asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature, nonfinite))
+        asked = await decoded(body, lambda: v2_codec.decode(body, json_length, model.signature, limits, nonfinite))
         outputs = await model.infer(asked.tensors, asked.timeout_s, asked.priority)
         return await encoded(
             outputs, lambda: v2_codec.encode(model.name, model.version, asked, outputs, model.labels, nonfinite)

@@ -13,8 +13,19 @@ import orjson
 from app.errors import InvalidInput, Unsupported
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, datatype_of, listed
 from app.protocols import numbers
+from app.protocols.allowance import USUAL, BodyLimits
 from app.protocols.binary import Answer, read_tensor, text_of, write_tensor
-from app.protocols.elements import NonFinite, count_of, dump, flatten, kind_of, parse, to_array
+from app.protocols.elements import (
+    NonFinite,
+    check_depth,
+    check_elements,
+    count_of,
+    dump,
+    flatten,
+    kind_of,
+    parse,
+    to_array,
+)
 
 MOST = 2**64 - 1
 """The largest integer that the protocol knows."""
@@ -50,7 +61,11 @@ class InferRequest(NamedTuple):
 
 
 def decode(
-    body: bytes | memoryview, json_length: int | None, signature: Signature, nonfinite: NonFinite = "token"
+    body: bytes | memoryview,
+    json_length: int | None,
+    signature: Signature,
+    limits: BodyLimits = USUAL,
+    nonfinite: NonFinite = "token",
 ) -> InferRequest:
     """An inference request. Raises InvalidInput, Unsupported.
 
@@ -58,10 +73,13 @@ def decode(
     none is: a raw request.
     """
     if json_length == 0:
-        return _raw_request(memoryview(body), signature)
+        raw = _raw_request(memoryview(body), signature)
+        check_elements(raw.tensors, limits.elements)
+        return raw
     if json_length is not None and json_length > len(body):
         raise InvalidInput(f"Inference-Header-Content-Length: {json_length}, the body has {len(body)} bytes")
     text = body[:json_length] if json_length else body
+    check_depth(text, limits.depth)
     request = numbers.parse_inputs(text) or parse(text, nonfinite)
     parameters = _parameters(request, "the request")
     if sequence := [key for key, value in parameters.items() if key.startswith("sequence_") and value]:
@@ -69,9 +87,10 @@ def decode(
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
         raise InvalidInput(f"id: {kind_of(identity)}, wanted a string")
+    blob = memoryview(body)[len(body) if json_length is None else json_length :]
     return InferRequest(
         id=identity,
-        tensors=_tensors(request, memoryview(body)[len(body) if json_length is None else json_length :], nonfinite),
+        tensors=_tensors(request, blob, limits, nonfinite),
         outputs=_wanted_outputs(request, parameters, signature),
         batched=signature.batched,
         timeout_s=_whole(parameters, "timeout") / 1e6 or None,  # microseconds on the wire
@@ -109,10 +128,13 @@ def _raw_shape(spec: TensorSpec, size: int, batched: bool) -> list[int]:
     return shape
 
 
-def _tensors(request: dict[str, Any], blob: memoryview, nonfinite: NonFinite) -> Tensors:
+def _tensors(request: dict[str, Any], blob: memoryview, limits: BodyLimits, nonfinite: NonFinite) -> Tensors:
     """blob: the bytes behind the JSON."""
     tensors: dict[str, Tensor] = {}
-    for place, entry in enumerate(_objects(request, "inputs")):
+    entries = _objects(request, "inputs")
+    if len(entries) > limits.inputs:
+        raise InvalidInput(f"inputs: {len(entries)} of them, wanted at most {limits.inputs}")
+    for place, entry in enumerate(entries):
         name = _name(entry, f"inputs[{place}]")
         if name in tensors:
             raise InvalidInput(f"input {name} is given twice")
@@ -126,6 +148,7 @@ def _tensors(request: dict[str, Any], blob: memoryview, nonfinite: NonFinite) ->
         blob = blob[size:]
     if blob:
         raise InvalidInput(f"{len(blob)} bytes follow the last tensor, wanted none")
+    check_elements(tensors, limits.elements)
     return tensors
 
 

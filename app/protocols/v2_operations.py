@@ -21,7 +21,7 @@ from app.manifest import ModelConfig, VersionPolicy, explain
 from app.metrics import Metrics, Statistics
 from app.orders import Order, Orders
 from app.protocols.answers import AllStatistics, Configuration, IndexEntry
-from app.protocols.elements import kind_of, parse
+from app.protocols.elements import check_depth, kind_of, parse
 from app.web import find_model, repository
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol v2"])
@@ -131,6 +131,7 @@ def _check_control(request: Request) -> None:
 async def _asked(request: Request) -> dict[str, Any]:
     """The body, which may be left out."""
     body = await read_body(request)
+    check_depth(body, request.app.state.body_limits.depth)
     return parse(body, "error") if body.strip() else {}
 
 
@@ -185,12 +186,13 @@ def _configuration(model: Model, config: ModelConfig) -> dict[str, Any]:
         "instance_group": [
             {
                 "name": model.name,
-                "kind": "KIND_GPU" if "CUDAExecutionProvider" in model.providers else "KIND_CPU",
+                "kind": "KIND_GPU" if model.nodes.get("CUDAExecutionProvider") else "KIND_CPU",
                 "count": model.share.instances,
             }
         ],
         **({"dynamic_batching": {"max_queue_delay_microseconds": delay_us}} if batching else {}),
         "default_model_filename": "model.onnx",
+        "parameters": {f"{provider} nodes": {"string_value": str(count)} for provider, count in model.nodes.items()},
     }
 
 

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import docs
+from app.inference.memory import Room
 from app.metrics import Metrics
 from app.openapi import Policy
-from app.repository import Repository
+from app.repository import LoadLimits, Repository
 from tests import graphs
 from tests.manifests import manifest
 from tests.serving import serving
@@ -189,7 +190,7 @@ def test_a_caller_who_has_the_document_is_told_so_and_one_who_takes_gzip_gets_it
 
 async def _document_before_and_after_loading(folder: Path) -> list[httpx.Response]:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.repository = Repository(folder, Metrics(), 1)
+    app.state.repository = Repository(folder, Metrics(), LoadLimits(cores=1, timeout_s=60, room=Room(0, 1)))
     docs.mount(app, Policy())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         before = [await client.get("/openapi.json"), await client.get("/openapi.json")]

@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.inference.threads import cores
 from app.metrics import Metrics
 from app.protocols import health
 from tests import graphs
@@ -138,11 +139,32 @@ def test_an_execution_provider_that_is_not_in_use_is_told_or_refused(tmp_path: P
     with serving(tmp_path) as client:
         assert client.get("/health/ready").json() == {
             "ready": True,
+            "providers": {"hopeful": {"CPUExecutionProvider": 1}},
             "missing_providers": {"hopeful": ["CUDAExecutionProvider"]},
         }
         refused = client.get("/v2/models/strict/ready")
         assert refused.status_code == 503
         assert "CUDAExecutionProvider was asked for and is not in use" in refused.json()["error"]
+
+
+def test_the_plan_of_threads_and_nodes_is_in_the_metrics_and_goes_with_the_model(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "m", graphs.add(), config="instances: 1\nthreads: 1")
+    with serving(tmp_path, repository_control=True) as client:
+        told = {"model": "m", "version": "1"}
+        assert sample(client, "headrace_cores") == cores()
+        assert sample(client, "headrace_model_threads", **told) == 1
+        assert sample(client, "headrace_model_nodes", **told, provider="CPUExecutionProvider") == 2
+        assert client.post("/v2/repository/models/m/load").status_code == 200
+        assert sample(client, "headrace_model_threads", **told) == 1
+        assert client.post("/v2/repository/models/m/unload").status_code == 200
+        assert sample(client, "headrace_model_threads", **told) == 0
+        assert sample(client, "headrace_model_nodes", **told, provider="CPUExecutionProvider") == 0
+
+
+def test_instances_and_threads_stay_within_the_cores_of_a_worker(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path, "m", graphs.double(), config="instances: 64\nthreads: 64")
+    with serving(tmp_path, workers=cores()) as client:  # as one of so many: the supervisor starts the others
+        assert sample(client, "headrace_model_threads", model="m", version="1") == 1
 
 
 def test_a_request_id_is_echoed_if_it_is_harmless_and_made_up_otherwise(tmp_path: Path) -> None:

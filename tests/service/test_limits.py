@@ -163,3 +163,56 @@ def test_more_predictions_than_may_be_under_way_are_refused_before_their_bodies_
         first.close()
         wait_until(lambda: sample(client, "headrace_requests_in_flight") == 0, "it still counts as under way")
         assert client.post("/v2/models/m/infer", content=ROW).status_code == 200
+
+
+def nested(depth: int) -> bytes:
+    """A V2 request that is so deep in a parameter that no model has."""
+    inner = b"[" * (depth - 2) + b"]" * (depth - 2)
+    return ROW[:-1] + b',"parameters":{"p":' + inner + b"}}"
+
+
+@pytest.mark.parametrize("fast_lane", [True, False])
+@pytest.mark.parametrize("path", ["/v2/models/m/infer", "/v1/models/m:predict", "/v2/repository/index"])
+def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path, path: str, fast_lane: bool) -> None:
+    with limited(tmp_path, max_json_depth=8, fast_lane=fast_lane) as client:
+        refused = client.post(path, content=nested(9))
+        assert (refused.status_code, refused.json()) == (400, {"error": "the body is nested 9 deep, wanted at most 8"})
+        assert "deep" not in client.post(path, content=nested(8)).text
+
+
+@pytest.mark.parametrize("fast_lane", [True, False])
+def test_more_inputs_than_a_request_may_have_are_refused(tmp_path: Path, fast_lane: bool) -> None:
+    with limited(tmp_path, max_inputs=2, fast_lane=fast_lane) as client:
+        entries = [{"name": f"x{number}", "shape": [1, 1], "datatype": "FP32", "data": [3]} for number in range(3)]
+        refused = client.post("/v2/models/m/infer", json={"inputs": entries})
+        assert (refused.status_code, refused.json()) == (400, {"error": "inputs: 3 of them, wanted at most 2"})
+
+
+def tensor(rows: int, form: str) -> tuple[str, bytes, dict[str, str]]:
+    """A request with so many rows of one number, raw one row of so many: its path, body and headers."""
+    told = {"name": "x", "shape": [rows, 1], "datatype": "FP32"}
+    match form:
+        case "v1-rows":
+            return "/v1/models/m:predict", json.dumps({"instances": [[3]] * rows}).encode(), {}
+        case "v1-columns":
+            return "/v1/models/m:predict", json.dumps({"inputs": [[3]] * rows}).encode(), {}
+        case "raw":
+            return "/v2/models/m/infer", bytes(4 * rows), {"inference-header-content-length": "0"}
+        case "binary":
+            head = json.dumps({"inputs": [{**told, "parameters": {"binary_data_size": 4 * rows}}]}).encode()
+            headers = {"inference-header-content-length": str(len(head))}
+            return "/v2/models/m/infer", head + bytes(4 * rows), headers
+    return "/v2/models/m/infer", json.dumps({"inputs": [{**told, "data": [3] * rows}]}).encode(), {}
+
+
+@pytest.mark.parametrize("fast_lane", [True, False])
+@pytest.mark.parametrize("form", ["v1-rows", "v1-columns", "json", "binary", "raw"])
+def test_a_tensor_with_too_many_elements_is_refused(tmp_path: Path, form: str, fast_lane: bool) -> None:
+    model = graphs.double(("batch", "length"))
+    with limited(tmp_path, model, max_tensor_elements=4, fast_lane=fast_lane) as client:
+        for rows in (4, 5, 4, 5):  # the fast lane knows a body that it has seen before
+            path, body, headers = tensor(rows, form)
+            answer = client.post(path, content=body, headers=headers)
+            assert answer.status_code == (200 if rows == 4 else 400), answer.text
+            if rows == 5:
+                assert answer.json()["error"] == "x: 5 elements, wanted at most 4"

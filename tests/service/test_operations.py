@@ -316,6 +316,7 @@ def test_the_configuration_has_tritons_names(tmp_path: Path) -> None:
                 "instance_group": [{"name": "m", "kind": "KIND_CPU", "count": 1}],
                 "dynamic_batching": {"max_queue_delay_microseconds": 500},
                 "default_model_filename": "model.onnx",
+                "parameters": {"CPUExecutionProvider nodes": {"string_value": "2"}},
             }
         words = client.get("/v2/models/words/config").json()
         assert (words["max_batch_size"], words["input"][0]["data_type"], words["input"][0]["dims"]) == (

@@ -1,5 +1,7 @@
 """JSON values to tensors: nothing lost, nothing cast in silence, every refusal in words."""
 
+import json
+import random
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES
-from app.protocols.elements import dump, flatten, nested_shape, parse, to_array
+from app.protocols.elements import check_depth, dump, flatten, nested_shape, parse, to_array
 
 INTEGERS = [name for name in DTYPES if "INT" in name]
 
@@ -153,3 +155,29 @@ def test_an_array_of_every_datatype_is_written_so_that_it_reads_back_equal(datat
 def test_an_answer_without_an_axis_and_integers_of_the_platforms_c_types_are_written() -> None:
     content = {"one": np.array(0.1, np.float32), "wide": np.longlong(2**63 - 1), "rows": [np.ulonglong(2**64 - 1)]}
     assert dump(content) == b'{"one":0.1,"wide":9223372036854775807,"rows":[18446744073709551615]}'
+
+
+def depth_of(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+
+
+def grown(chance: random.Random, depth: int) -> Any:
+    """A value of any kind, with texts full of what could be taken for structure."""
+    kind = chance.choice(["list", "object", "text", "number"]) if depth else "text"
+    if kind == "list":
+        return [grown(chance, depth - 1) for _ in range(chance.randrange(4))]
+    if kind == "object":
+        return {grown(chance, 0): grown(chance, depth - 1) for _ in range(chance.randrange(4))}
+    return "".join(chance.choices('[]{}"\\a,:é', k=chance.randrange(6))) if kind == "text" else 1.5
+
+
+@pytest.mark.parametrize("turn", range(300))
+def test_the_depth_of_json_is_that_of_its_lists_and_objects_whatever_its_texts_hold(turn: int) -> None:
+    chance = random.Random(turn)  # noqa: S311
+    value = [grown(chance, 6) for _ in range(30)]
+    text = json.dumps(value, ensure_ascii=chance.random() < 0.5, separators=chance.choice([(",", ":"), (", ", ": ")]))
+    depth = depth_of(value)
+    check_depth(memoryview(text.encode()), depth)
+    with pytest.raises(InvalidInput, match=f"nested {depth} deep, wanted at most {depth - 1}"):
+        check_depth(text.encode(), depth - 1)

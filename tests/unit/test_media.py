@@ -13,7 +13,7 @@ from PIL import Image
 
 from app.errors import InvalidInput, MediaTooLarge
 from app.feature import Feature
-from app.protocols.allowance import Allowance, MediaLimits
+from app.protocols.allowance import Allowance, BodyLimits
 from app.protocols.media import read_image, read_sound
 from tests.media import claiming, lasting, noise, picture, sine, sound
 
@@ -31,11 +31,11 @@ def clip(samples: int = RATE, rate: int = RATE) -> Feature:
 
 
 def see(data: bytes, feature: Feature, pixels: int = 10**6) -> NDArray[np.float64]:
-    return read_image(data, feature, Allowance(MediaLimits(pixels, 0)))
+    return read_image(data, feature, Allowance(BodyLimits(pixels, 0)))
 
 
 def hear(data: bytes, feature: Feature, samples: int = 10**6) -> NDArray[np.float32]:
-    return read_sound(data, feature, Allowance(MediaLimits(0, samples)))
+    return read_sound(data, feature, Allowance(BodyLimits(0, samples)))
 
 
 def test_a_grey_image_of_the_models_size_is_its_pixels() -> None:
@@ -143,7 +143,7 @@ def test_a_bomb_is_refused_by_what_its_header_says(size: tuple[int, int]) -> Non
 
 
 def test_all_images_of_a_request_share_its_pixels_as_sent_or_as_taken() -> None:
-    allowance = Allowance(MediaLimits(1000, 0))
+    allowance = Allowance(BodyLimits(1000, 0))
     for _ in range(2):
         read_image(picture(noise(20, 20)), image(8, 8), allowance)
     with pytest.raises(MediaTooLarge):
@@ -268,7 +268,7 @@ def test_a_wav_from_a_pipe_need_not_know_its_length() -> None:
 
 
 def test_all_sounds_of_a_request_share_its_samples_every_channel_counted() -> None:
-    allowance = Allowance(MediaLimits(0, 50_000))
+    allowance = Allowance(BodyLimits(0, 50_000))
     read_sound(sound(np.zeros((10_000, 4)), RATE), clip(), allowance)
     with pytest.raises(MediaTooLarge, match="more than 50000 samples, all of a request together"):
         read_sound(sound(np.zeros(10), RATE), clip(), allowance)

@@ -11,7 +11,7 @@ import pytest
 from app.errors import InvalidInput
 from app.inference.signature import DTYPES, Signature, TensorSpec
 from app.protocols import numbers, v1_codec, v2_codec
-from app.protocols.allowance import MediaLimits
+from app.protocols.allowance import BodyLimits
 
 NUMERIC = [name for name in DTYPES if name not in ("BOOL", "BYTES")]
 
@@ -200,7 +200,7 @@ def test_v2_requests_right_and_wrong_are_read_alike(turn: int, monkeypatch: pyte
 @pytest.mark.parametrize("turn", range(20))
 def test_v1_tensors_right_and_wrong_are_read_alike(turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(turn)  # noqa: S311
-    limits = MediaLimits(1, 1)
+    limits = BodyLimits(1, 1)
     right = 0
     for _ in range(250):
         datatype = chance.choice(list(DTYPES))

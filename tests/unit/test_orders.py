@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 from app.errors import ModelNotFound
+from app.inference.memory import Room
 from app.manifest import ModelConfig
 from app.metrics import Metrics
 from app.orders import Message, Order, Orders
-from app.repository import Repository
+from app.repository import LoadLimits, Repository
 
 
 class Stumbling(Repository):
     """Carries no order out. error: why not."""
 
     def __init__(self, folder: Path, error: Exception) -> None:
-        super().__init__(folder, Metrics(), cores=1)
+        super().__init__(folder, Metrics(), LoadLimits(cores=1, timeout_s=60, room=Room(0, 1)))
         self.error = error
 
     async def load_model(self, name: str, config: ModelConfig | None = None) -> None:  # noqa: ARG002

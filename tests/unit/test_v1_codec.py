@@ -10,11 +10,11 @@ from app.errors import InvalidInput, MediaTooLarge, OutsideDomain
 from app.inference.domain import check_domains, domains
 from app.inference.signature import Signature, TensorSpec
 from app.protocols import v1_codec, v1_predictions
-from app.protocols.allowance import MediaLimits
+from app.protocols.allowance import BodyLimits
 from tests.manifests import HEIGHT, LENGTH, WIDTH, manifest
 from tests.media import b64, noise, picture, sound
 
-LIMITS = MediaLimits(10_000, 10_000)
+LIMITS = BodyLimits(10_000, 10_000)
 ROW = {"length": 1.5, "width": 2, "height": 3}
 X = TensorSpec("x", "FP32", ("batch", 3))
 Y = TensorSpec("y", "FP32", ("batch", 3))

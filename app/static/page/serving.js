@@ -38,7 +38,7 @@ function setUp(shown, metadata) {
       ${pair("Version", [metadata.version, ...metadata.labels].join(" · "))}
       ${pair("Batching", `${metadata.batched ? "Requests share runs" : "Requests do not share runs"}, ${rows}: ${metadata.because}`)}
       ${pair("Runs at one time", `${metadata.instances}, of ${plural(metadata.threads, "thread")} each`)}
-      ${pair("Runs on", metadata.providers.map(provider).join(", "))}
+      ${pair("Runs on", Object.entries(metadata.providers).map(([name, nodes]) => `${provider(name)} (${plural(nodes, "node")})`).join(", "))}
       ${metadata.missing_providers.length ? pair("Asked for, not in use", metadata.missing_providers.map(provider).join(", ")) : nothing}
       ${pair("Deadline", duration(metadata.deadline_ms / 1000))}
       ${metadata.inputs.map((one) => pair(`Takes ${one.name}`, tensor(one)))}
