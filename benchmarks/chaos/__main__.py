@@ -9,17 +9,20 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.chaos.fuzz import fuzz
-from benchmarks.chaos.memory import idle, soak
+from benchmarks.chaos.memory import idle, loads, soak
 from benchmarks.chaos.overload import overload
 from benchmarks.chaos.row import Row
 from benchmarks.chaos.stops import stops, versions, workers
 from benchmarks.networks import CACHE
+
+Check = Callable[[Path], list[Row]]
 
 
 def arguments() -> argparse.Namespace:
@@ -28,7 +31,8 @@ def arguments() -> argparse.Namespace:
         prog="python -m benchmarks.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", metavar="WORD", help="only checks with this in their name")
-    parser.add_argument("--soak-minutes", type=float, default=5, metavar="N", help="after a minute of warm-up (5)")
+    parser.add_argument("--quick", action="store_true", help="those that count, and time nothing, in a minute")
+    parser.add_argument("--soak-minutes", type=float, default=10, metavar="N", help="after two of warm-up (10)")
     parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="of the fuzz (20000)")
     return parser.parse_args()
 
@@ -36,21 +40,29 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the checks; 1 if a promise was not kept."""
     asked = arguments()
-    checks: dict[str, Callable[[Path], list[Row]]] = {
-        "stops": stops,
-        "workers": workers,
-        "versions": versions,
-        "overload": overload,
+    timed: dict[str, Check] = {"stops": stops, "workers": workers, "versions": versions, "overload": overload}
+    beside: dict[str, Check] = {
+        "loads": loads,
         "idle": idle,
         "fuzz": partial(fuzz, requests=asked.requests),
         "soak": partial(soak, seconds=60 * asked.soak_minutes),
     }
+    if asked.quick:
+        timed = {"stops": partial(stops, times=1), "workers": workers, "versions": partial(versions, changes=5)}
+        beside = {"loads": loads, "fuzz": partial(fuzz, requests=1000)}
+    timed, beside = ({name: one for name, one in some.items() if asked.only in name} for some in (timed, beside))
     rows: list[Row] = []
-    with tqdm([name for name in checks if asked.only in name], file=sys.stderr, disable=None) as progress:
-        for name in progress:
+    with tqdm(total=len(timed) + len(beside), file=sys.stderr, disable=None) as progress, ThreadPoolExecutor() as pool:
+        for name, check in timed.items():
             progress.set_description(name)
-            with tempfile.TemporaryDirectory(prefix=f"headrace-{name}-") as folder:
-                rows += checks[name](Path(folder))
+            rows += _rows(name, check)
+            progress.update()
+        progress.set_description(" and ".join(beside))  # those that time nothing share the cores
+        running = [pool.submit(_rows, name, check) for name, check in beside.items()]
+        for one in running:
+            one.add_done_callback(lambda _: progress.update())
+        for one in running:
+            rows += one.result()
     lines = ["| promise | wanted | measured | kept |", "| --- | --- | --- | --- |"]
     lines += [f"| {r.promise} | {r.wanted} | {r.measured} | {'yes' if r.kept else 'NO'} |" for r in rows]
     table = "\n".join(lines) + "\n"
@@ -58,6 +70,11 @@ def main() -> int:
     (CACHE / "chaos.md").write_text(table)
     print(table)
     return 0 if all(row.kept for row in rows) else 1
+
+
+def _rows(name: str, check: Check) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix=f"headrace-{name}-") as folder:
+        return check(Path(folder))
 
 
 if __name__ == "__main__":

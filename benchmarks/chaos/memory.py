@@ -1,21 +1,25 @@
 """Memory that does not grow, and a service that rests when nobody calls."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
 
 import httpx
 import numpy as np
 
-from benchmarks.chaos.row import Row
+from benchmarks.chaos.row import PREDICTION, Row
 from benchmarks.processes import memory_mib, processor_s
 from tests import graphs
 from tests.serving import serving_process
 
-WARM_UP_S = 60.0
+WARM_UP_S = 120.0
 
 IDLE_S = 20.0
 
 MODELS = 20
+
+ABSURD = ("memory", "time")
 
 
 def soak(folder: Path, seconds: float) -> list[Row]:
@@ -59,6 +63,32 @@ def _ask(client: httpx.Client, chance: np.random.Generator) -> None:
         headers = {"inference-header-content-length": str(len(head.content))}
         answer = client.post(f"/v2/models/{model}/infer", content=head.content + data.tobytes(), headers=headers)
     answer.raise_for_status()
+
+
+def loads(folder: Path) -> list[Row]:
+    """Models that would take all memory, or for ever, beside one that serves."""
+    graphs.add_to_repository(folder / "models", "good", graphs.times(2))
+    graphs.add_to_repository(folder / "models", "memory", graphs.greedy(2**40), config="required: false")
+    graphs.add_to_repository(folder / "models", "time", graphs.slow(10**9), config="required: false")
+    flags = ("--load-timeout-s", "3", "--repository-control")
+    with serving_process(folder / "models", folder / "log", *flags) as (client, process):
+        wrong, told = Counter[str](), dict[str, str]()
+        with ThreadPoolExecutor() as pool:
+            while len(told) < len(ABSURD) or any("loading" in one for one in told.values()):
+                paths = {name: f"/v2/models/{name}/ready" for name in ABSURD}
+                told = {name: client.get(path).json().get("error", "it serves") for name, path in paths.items()}
+                wrong[str(client.post("/v2/models/good/infer", json=PREDICTION).status_code)] += 1
+            again = list(pool.map(lambda n: client.post(f"/v2/repository/models/{n}/load"), ABSURD))
+        alive = process.poll() is None and client.get("/health/ready").status_code == 200
+    del wrong["200"]
+    return [
+        Row(
+            "a model that wants 4 TiB at load, and one that never ends, fail alone",
+            "no request to another model lost",
+            f"{'; '.join(one.split(': ', 1)[-1] for one in told.values())}; lost {dict(wrong) or 0}; asked again: {[one.status_code for one in again]}",
+            alive and not wrong and "bad_alloc" in told["memory"] and "not ready after 3 s" in told["time"],
+        )
+    ]
 
 
 def idle(folder: Path) -> list[Row]:

@@ -21,11 +21,7 @@ from benchmarks.processes import memory_mib
 from tests import graphs
 from tests.serving import listening, serving_process, wait_until
 
-STOPS = 10
-
 CALLERS = 32
-
-CHANGES = 20
 
 LARGE_MIB = 128
 
@@ -90,12 +86,12 @@ def _answer(answer: httpx.Response) -> float:
     return float(answer.json()["outputs"][0]["data"][0])
 
 
-def stops(folder: Path) -> list[Row]:
+def stops(folder: Path, times: int = 10) -> list[Row]:
     """A row for one worker, and one for two."""
     rows = []
     for workers in (1, 2):
         answered, wrong, longest, codes = 0, Counter[str](), 0.0, Counter[int]()
-        for number in range(STOPS):
+        for number in range(times):
             place = folder / f"stop-{workers}-{number}"
             with called(place, CALLERS, "--workers", str(workers)) as (_, process, callers):
                 began = perf_counter()
@@ -106,7 +102,7 @@ def stops(folder: Path) -> list[Row]:
             answered, wrong = answered + sum(map(len, answers)), wrong + failed
         rows.append(
             Row(
-                f"a stop with {CALLERS} callers in full flight, {workers} worker{'s' * (workers > 1)}, {STOPS} times",
+                f"a stop with {CALLERS} callers in full flight, {workers} worker{'s' * (workers > 1)}, {times} times",
                 "no request reset, none with a 5xx, exit code 0",
                 f"{answered} answered, lost: {dict(wrong) or 'none'}; codes {dict(codes)}; {longest:.1f} s at most",
                 not wrong and set(codes) == {0},
@@ -140,10 +136,10 @@ def workers(folder: Path) -> list[Row]:
     return rows
 
 
-def versions(folder: Path) -> list[Row]:
+def versions(folder: Path, changes: int = 20) -> list[Row]:
     """Changes under load, and the memory of what was unloaded."""
     with called(folder / "versions", 16, "--repository-control", "--workers", "2") as (client, _, callers):
-        for factor in range(3, 3 + CHANGES):
+        for factor in range(3, 3 + changes):
             graphs.add_to_repository(folder / "versions" / "models", "m", graphs.times(factor), factor)
             client.post("/v2/repository/models/m/load", timeout=60).raise_for_status()
             told = {
@@ -152,15 +148,15 @@ def versions(folder: Path) -> list[Row]:
             if told != {3.0 * factor}:
                 break
         answers, wrong = callers.end()
-    allowed = {3.0 * factor for factor in range(2, 3 + CHANGES)}
+    allowed = {3.0 * factor for factor in range(2, 3 + changes)}
     strange = sum(answer not in allowed for one in answers for answer in one)
     changed = len({answer for one in answers for answer in one}) - 1
     return [
         Row(
-            f"{CHANGES} changes of version under 16 callers, 2 workers",
+            f"{changes} changes of version under 16 callers, 2 workers",
             "no request lost, no answer of a version that is not whole",
             f"{sum(map(len, answers))} answered, {changed} changes seen; lost {dict(wrong) or 0}; {strange} strange",
-            not wrong and not strange and changed == CHANGES,
+            not wrong and not strange and changed == changes,
         ),
         _unloaded(folder / "unloaded"),
     ]

@@ -86,6 +86,23 @@ def test_a_difference_that_the_size_of_a_batch_makes_is_told(tmp_path: Path) -> 
     assert re.fullmatch(r"within [1-9]e-06", found.invariant)
 
 
+def test_a_difference_that_huge_neighbours_make_is_told(tmp_path: Path) -> None:
+    """y = x + 1e-9 of the largest finite number in the batch, which rounds to x beside ordinary rows."""
+    nodes = [
+        helper.make_node("Abs", ["x"], ["sizes"]),
+        helper.make_node("Less", ["sizes", "limit"], ["finite"]),
+        helper.make_node("Where", ["finite", "sizes", "zero"], ["kept"]),
+        helper.make_node("ReduceMax", ["kept"], ["largest"], keepdims=0),
+        helper.make_node("Mul", ["largest", "little"], ["more"]),
+        helper.make_node("Add", ["x", "more"], ["y"]),
+    ]
+    x, y = (graphs.value(name, ("batch", 2)) for name in "xy")
+    numbers = {"limit": np.float32(1e30), "zero": np.float32(0), "little": np.float32(1e-9)}
+    found = finding(tmp_path, graphs.graph(nodes, [x], [y], {name: np.array(n) for name, n in numbers.items()}))
+    assert found.batched, found.reason
+    assert re.fullmatch(r"within [1-9]e-0[67]", found.invariant)
+
+
 def test_a_finding_has_an_example_that_the_graph_runs(tmp_path: Path) -> None:
     found = finding(tmp_path, graphs.add())
     assert found.example is not None
