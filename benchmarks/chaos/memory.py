@@ -81,11 +81,12 @@ def loads(folder: Path) -> list[Row]:
             again = list(pool.map(lambda n: client.post(f"/v2/repository/models/{n}/load"), ABSURD))
         alive = process.poll() is None and client.get("/health/ready").status_code == 200
     del wrong["200"]
+    why = "; ".join(one.split(": ", 1)[-1] for one in told.values())
     return [
         Row(
             "a model that wants 4 TiB at load, and one that never ends, fail alone",
             "no request to another model lost",
-            f"{'; '.join(one.split(': ', 1)[-1] for one in told.values())}; lost {dict(wrong) or 0}; asked again: {[one.status_code for one in again]}",
+            f"{why}; lost {dict(wrong) or 0}; asked again: {[one.status_code for one in again]}",
             alive and not wrong and "bad_alloc" in told["memory"] and "not ready after 3 s" in told["time"],
         )
     ]
