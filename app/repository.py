@@ -5,7 +5,6 @@ versions until the new ones are ready; a new one that fails leaves the old ones 
 """
 
 import asyncio
-import ctypes
 import gc
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady, ServingError
+from app.heap import give_back
 from app.inference.graph import check_links, check_place
 from app.inference.memory import Room
 from app.inference.model import Model, Opened, open_version
@@ -23,9 +23,6 @@ from app.inference.session import Opening
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
 from app.manifest import ModelConfig, read_manifest
 from app.metrics import Metrics
-
-TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
-"""glibc's; without it, 127 of a model's 128 MiB stayed after five loads and unloads, in free pieces of the heaps."""
 
 log = structlog.get_logger("headrace.repository")
 
@@ -342,8 +339,7 @@ def _settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-    if TRIM is not None:
-        TRIM(0)
+    give_back()
 
 
 def open_from(version: Version, limits: LoadLimits, opening: Opening) -> Opened:

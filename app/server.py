@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
+from app.heap import keep_large_blocks_apart
 from app.orders import Order
 from app.parser import HttpProtocol, WireLimits
 from app.settings import Settings
@@ -133,6 +134,7 @@ def serve_here(
     """Serve in this process on a bound socket; its exit status. orders: given before it started, to others."""
     signal.signal(signal.SIGTERM, _exit)  # from here until the server puts its own in place
     signal.signal(signal.SIGINT, signal.SIG_IGN if supervisor else _exit)
+    keep_large_blocks_apart()
     gc.disable()  # what is imported stays: the collector would look at it again and again, for 6 % of the time
     from app.main import create_app  # the supervisor runs no model, so it does not import onnxruntime
 
