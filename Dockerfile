@@ -3,19 +3,26 @@
 #   docker build -t headrace:gpu --build-arg EXTRA=gpu .
 FROM python:3.11-slim AS build
 ARG EXTRA=cpu
-RUN python -m venv /opt/headrace
-ENV PATH=/opt/headrace/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
+# Everything is pinned by its hash, by `make lock`. Wheels alone: to build from source would fetch tools without hashes.
+# The build's own tools, and pip, are in this stage's Python; the image takes /opt/headrace, which holds none of them.
+COPY deploy/requirements-build.txt deploy/requirements-${EXTRA}.txt deploy/
+RUN pip install --require-hashes --only-binary :all: -r deploy/requirements-build.txt \
+    && python -m venv --without-pip /opt/headrace \
+    && pip --python /opt/headrace/bin/python install --require-hashes --only-binary :all: \
+        -r "deploy/requirements-${EXTRA}.txt"
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-# Versions are pinned in pyproject.toml; test suites inside the libraries and pip itself are of no use to a server.
+# Test suites inside the libraries are of no use to a server.
 # The import leaves compiled what serving imports, and that alone: the file system is read-only when it runs, so every
 # start would compile it anew, which takes 3 s of 4.
-# hadolint ignore=DL3013
-RUN pip install ".[${EXTRA}]" \
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && pip --python /opt/headrace/bin/python install --no-deps --no-index dist/*.whl \
+    && cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+        --output-file /opt/headrace/sbom.cdx.json /opt/headrace/bin/python \
     && find /opt/headrace -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
-    && rm -rf /opt/headrace/lib/python3.11/site-packages/pip /opt/headrace/lib/python3.11/site-packages/setuptools \
-    && python -P -c "import app.__main__, app.main, app.protocols.media"
+    && /opt/headrace/bin/python -P -c "import app.__main__, app.main, app.protocols.media"
 
 FROM python:3.11-slim
 COPY --from=build /opt/headrace /opt/headrace

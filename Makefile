@@ -4,8 +4,12 @@ BIN := .venv/bin
 # The service's tests once more without the fast lane, but for those of pages and documents, which no prediction reaches.
 WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,contract docs generated_client lane page)
 RECIPE ?= breast-cancer
+# The newest releases that pyproject.toml allows, with the hashes of all their files: x86_64 and aarch64 share a file.
+LOCK = $(BIN)/uv pip compile --quiet --no-config --upgrade --generate-hashes --only-binary :all: --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_36 --custom-compile-command 'make lock'
+AUDIT = $(BIN)/pip-audit --strict --disable-pip --vulnerability-service osv --requirement
 
-.PHONY: help setup develop serve check train test bench bench-quick chaos lint format clean
+.PHONY: help setup develop serve check train test lock audit bench bench-quick chaos lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
@@ -14,6 +18,8 @@ help:
 	@echo "make bench                speed beside peers and limits, in about an hour"
 	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
 	@echo "make chaos                what is promised when things go wrong, measured, in some 12 minutes"
+	@echo "make lock                 pin all that the image installs, down to the hash"
+	@echo "make audit                known vulnerabilities of what is pinned, asked of osv.dev"
 	@echo "make check                open every model and say how it would be served"
 	@echo "make lint | make format   ruff and mypy"
 
@@ -53,6 +59,16 @@ train: develop
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 	HEADRACE_FAST_LANE=false $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(WITHOUT_FAST_LANE)
+
+lock: develop
+	$(LOCK) pyproject.toml --extra cpu --output-file deploy/requirements-cpu.txt
+	$(LOCK) pyproject.toml --extra gpu --output-file deploy/requirements-gpu.txt
+	$(LOCK) --group build --output-file deploy/requirements-build.txt
+
+audit: develop
+	$(AUDIT) deploy/requirements-cpu.txt
+	$(AUDIT) deploy/requirements-gpu.txt
+	$(AUDIT) deploy/requirements-build.txt
 
 bench: develop
 	benchmarks/install
