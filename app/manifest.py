@@ -36,19 +36,26 @@ class OutputTensor(Record):
 
     probabilities: (rows, len(labels)) -> fields `label` and `probability`, and on request `probabilities`, of all.
     value:         (rows,) or (rows, 1) -> one number in the field `name`, in `unit`.
+    ranking:       (rows, k) of places in `labels`, the best first -> a list of k labels in the field `name`.
+    threshold:     of two labels, the second is answered from this probability of it on; None answers the likelier.
     """
 
     tensor: str
-    kind: Literal["probabilities", "value"]
+    kind: Literal["probabilities", "value", "ranking"]
     name: str
     description: str = ""
     unit: str = ""
     labels: tuple[str, ...] = ()
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _classes_have_labels(self) -> Self:
         if self.kind == "probabilities" and len(set(self.labels)) != max(2, len(self.labels)):
             raise ValueError(f"{self.tensor}: probabilities need two labels or more, each once")
+        if self.threshold is not None and (self.kind != "probabilities" or len(self.labels) != 2):
+            raise ValueError(f"{self.tensor}: a threshold decides between the probabilities of two labels")
+        if self.kind == "ranking" and not self.labels:
+            raise ValueError(f"{self.tensor}: a ranking needs the labels that its numbers are the places of")
         return self
 
 
@@ -64,12 +71,16 @@ class Data(Record):
 
 
 class Metric(Record):
-    """One figure on the held-out test split, the network's beside the baseline's."""
+    """One figure on the held-out test split, the network's beside the baseline's.
+
+    interval: of the network's, 95 % of what other rows of the same kind would give; None where there are too few.
+    """
 
     name: str
     model: float
     baseline: float
     higher_is_better: bool
+    interval: tuple[float, float] | None = None
 
 
 class Evaluation(Record):
@@ -121,12 +132,14 @@ class Summary(Record):
     """A feature's distribution over the training split.
 
     deciles: 11 values, from the minimum to the maximum, a tenth of the rows between neighbours.
+    shares:  of a category, in place of the figures of a number: category -> its share of the rows with a value.
     missing: share of rows without a value, 0 to 1.
     """
 
-    mean: float
-    standard_deviation: float
-    deciles: tuple[float, ...]
+    mean: float | None = None
+    standard_deviation: float | None = None
+    deciles: tuple[float, ...] | None = None
+    shares: dict[str, float] = Field(default_factory=dict)
     missing: float
 
 
@@ -182,7 +195,7 @@ class Manifest(Record):
         classes = sum(one.kind == "probabilities" for one in self.outputs)
         if classes > 1:
             raise ValueError("one output of probabilities at most: a prediction has one label")
-        values = {one.name for one in self.outputs if one.kind == "value"}
+        values = {one.name for one in self.outputs if one.kind != "probabilities"}
         if classes and (taken := values & {"label", "probability", "probabilities"}):
             raise ValueError(f"a value cannot be called {', '.join(sorted(taken))} beside probabilities")
         return self

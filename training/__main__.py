@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   python -m training fit digits --no-publish    the same, and only look: all of it is in runs/digits/<time>/
   python -m training export digits              publish that run after all
   python -m training fit digits --seed 7        how much does luck matter?
+  python -m training fit digits --resume        go on with a fit that was killed, to the same weights
 
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
     fit.epilog = NEW_MODEL
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
+    fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
     for command in (saved, export):
@@ -77,6 +79,8 @@ def list_recipes(_: argparse.Namespace) -> int:
 
 
 def fit_recipe(options: argparse.Namespace) -> int:
+    if options.resume:
+        return _conclude(run.resume(options.recipe, options.runs, None), options)
     return _conclude(run.fit(options.recipe, options.runs, options.seed), options)
 
 

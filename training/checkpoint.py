@@ -19,13 +19,15 @@ FILE = "checkpoint.pt"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """weights: of what is served. settings: of the recipe and its data, at the time. seconds: that training took."""
+    """weights: of what is served. history: of the first member. threshold: None for the likelier label. settings: of
+    the recipe and its data, at the time. seconds: that training took."""
 
     weights: Mapping[str, Tensor]
     history: History
     seed: int
     settings: Mapping[str, object]
     seconds: float
+    threshold: float | None = None
 
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
@@ -38,6 +40,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
             "seed": checkpoint.seed,
             "settings": dict(checkpoint.settings),
             "seconds": checkpoint.seconds,
+            "threshold": checkpoint.threshold,
         },
         folder / FILE,
     )
@@ -52,4 +55,5 @@ def load(folder: Path) -> Checkpoint:
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise RunNotFound(f"{folder / FILE} is damaged or no checkpoint; `fit` makes another") from error
     history = History(tuple(Epoch(*epoch) for epoch in saved["epochs"]), saved["best_epoch"])
-    return Checkpoint(saved["weights"], history, saved["seed"], saved["settings"], saved["seconds"])
+    told = (saved[key] for key in ("seed", "settings", "seconds", "threshold"))
+    return Checkpoint(saved["weights"], history, *told)

@@ -1,14 +1,16 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from app.manifest import Evaluation, Metric
 from training.baselines import Baseline
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
+from training.fit import ROWS_AT_ONCE
 from training.metrics import Array, Measure
 from training.networks.served import Served
 
@@ -19,35 +21,56 @@ FEWEST_ROWS = 30
 
 @torch.no_grad()
 def predict(served: Served, rows: Rows) -> Array:
-    """The answers to these rows, as they will be when served."""
+    """All answers to these rows together, as they are measured."""
     served.eval()
-    outputs: Array = served(dict(rows.inputs)).numpy()
+    parts = [served.outputs(dict(rows.take(index).inputs)) for index in torch.arange(len(rows)).split(ROWS_AT_ONCE)]
+    outputs: Array = torch.cat(parts).numpy()
     return outputs
+
+
+@torch.no_grad()
+def answers(served: Served, rows: Rows) -> list[Array]:
+    """Each answer to these rows, as the graph gives it."""
+    served.eval()
+    return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
 def evaluate(served: Served, baseline: Baseline, test: Rows, measures: Sequence[Measure]) -> Evaluation:
     """measures: the first is the one that the verdict is about."""
     ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(
-        Metric(
-            name=measure.name,
-            model=measure.of(ours, targets),
-            baseline=measure.of(theirs, targets),
-            higher_is_better=measure.higher_is_better,
-        )
-        for measure in measures
-    )
+    metrics = tuple(_metric(measure, ours, theirs, targets) for measure in measures)
     judgement = verdict(metrics[0], advantage(measures[0], ours, theirs, targets), baseline.description, len(test))
     return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
 
 
+def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array) -> Metric:
+    return Metric(
+        name=measure.name,
+        model=measure.of(ours, targets),
+        baseline=measure.of(theirs, targets),
+        higher_is_better=measure.higher_is_better,
+        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets)),
+    )
+
+
 def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:
     """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
-    random = np.random.default_rng(0)
     sign = 1 if measure.higher_is_better else -1
-    samples = random.integers(len(targets), size=(BOOTSTRAP_SAMPLES, len(targets)))
-    gains = [sign * (measure.of(ours[s], targets[s]) - measure.of(theirs[s], targets[s])) for s in samples]
-    low, high = np.quantile(gains, (0.025, 0.975))
+    return _spread(
+        lambda rows: sign * (measure.of(ours[rows], targets[rows]) - measure.of(theirs[rows], targets[rows])),
+        len(targets),
+    )
+
+
+def interval(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float] | None:
+    """95 % of what the figure is over bootstrap samples of the rows; None where they are too few to say."""
+    return _spread(figure, rows) if rows >= FEWEST_ROWS else None
+
+
+def _spread(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float]:
+    random = np.random.default_rng(0)
+    figures = [figure(random.integers(rows, size=rows)) for _ in range(BOOTSTRAP_SAMPLES)]
+    low, high = np.quantile(figures, (0.025, 0.975))
     return float(low), float(high)
 
 

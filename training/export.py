@@ -5,7 +5,7 @@ torch.onnx writes a source line with its local path on every node; all such meta
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -21,14 +21,19 @@ EXAMPLE_ROWS = 13
 """A size that no other axis has, so that the exporter cannot take the two for one."""
 
 
-def export(served: Served, inputs: Mapping[str, Tensor], output: str) -> bytes:
-    """The graph of served(inputs) with its one output under this name.
+def export(
+    served: Served, inputs: Mapping[str, Tensor], outputs: Sequence[str], reader: onnx.ModelProto | None = None
+) -> bytes:
+    """The graph of served(inputs) with its outputs under these names.
 
     inputs: some rows, whose shapes and types count and whose values do not.
+    reader: a graph that makes the inputs out of texts; it is put in front.
     Raises ExportFailed if the graph does not take any number of rows.
     """
     example = {name: tensor[torch.arange(EXAMPLE_ROWS) % len(tensor)] for name, tensor in inputs.items()}
-    graph = _trace(served.eval(), example, output)
+    graph = _trace(served.eval(), example, outputs)
+    if reader is not None:
+        graph = _behind(reader, graph)
     check_batch_axis(graph)
     strip(graph)
     check_no_source_path(graph)
@@ -62,7 +67,16 @@ def check_no_source_path(graph: onnx.ModelProto) -> None:
         raise ExportFailed(f"the graph still names source files: it holds {left[0]!r}")
 
 
-def _trace(served: nn.Module, example: Mapping[str, Tensor], output: str) -> onnx.ModelProto:
+def _behind(reader: onnx.ModelProto, graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Both in one, the reader's outputs as the graph's inputs."""
+    names = [value.name for value in reader.graph.output]
+    reader = onnx.compose.add_prefix(reader, "reader_", rename_inputs=False, rename_outputs=False)
+    for model in (reader, graph):
+        model.ir_version = max(reader.ir_version, graph.ir_version)
+    return onnx.compose.merge_models(reader, graph, io_map=[(name, name) for name in names])
+
+
+def _trace(served: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str]) -> onnx.ModelProto:
     # It warns of every torchvision operator that it cannot register; none is used here.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -78,7 +92,7 @@ def _trace(served: nn.Module, example: Mapping[str, Tensor], output: str) -> onn
                 external_data=False,
                 dynamic_shapes={"inputs": {name: {0: BATCH_AXIS} for name in example}},
                 input_names=list(example),
-                output_names=[output],
+                output_names=list(outputs),
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:

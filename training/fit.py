@@ -1,12 +1,17 @@
 """The loop: AdamW, one pass over the shuffled training rows an epoch, early stopping on the validation loss.
 
 AdamW without weight decay is Adam; with it, the decay is the L2 penalty kept apart from Adam's step sizes.
+
+A fit that is killed goes on where it was: its state, chance among it, is kept beside it now and then, and an unbroken
+fit of the same seed ends with the same weights.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from time import monotonic
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,6 +25,15 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 Augment = Callable[[Rows, Generator], Rows]
 """A batch -> the same batch, seen differently; every draw from the generator."""
+
+
+Schedule = Callable[[torch.optim.Optimizer, int], torch.optim.lr_scheduler.LRScheduler]
+"""(optimiser, steps of the whole fit) -> the learning rate step by step."""
+
+ROWS_AT_ONCE = 1024
+
+KEPT_EVERY_S = 0.5
+"""Seconds between two states of a fit on disk: a state takes a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -39,45 +53,136 @@ class History:
     best_epoch: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """How a network is fitted.
+
+    loss:         of a batch.
+    epochs:       at most.
+    weight_decay: AdamW's, the L2 penalty.
+    l1:           times the sum of the absolute weights, biases left out, on top of the loss.
+    patience:     epochs without a lower validation loss before it stops.
+    """
+
+    loss: Loss
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    schedule: Schedule | None = None
+    augment: Augment | None = None
+
+
 def fit(
     network: nn.Module,
     train: Rows,
     validation: Rows,
+    steps: Steps,
     *,
-    loss: Loss,
     score: Callable[[], float],
-    augment: Augment | None,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    weight_decay: float,
-    patience: int,
     seed: int,
+    state: Path | None = None,
 ) -> History:
     """Trains the network in place and leaves it with the weights of its best epoch.
 
-    score:    the network's validation metric as it stands.
-    patience: epochs without a lower validation loss before it stops.
-    seed:     of the shuffling and the augmentation.
+    score: the network's validation metric as it stands.
+    seed:  of the shuffling and the augmentation.
+    state: where a fit is kept that may be killed; one that lies there already goes on.
     Raises Diverged if the validation loss was never a number.
     """
-    optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    generator = Generator().manual_seed(seed)
-    history: list[Epoch] = []
-    best_loss, best_epoch, best_weights = math.inf, 0, network.state_dict()
+    fitting = _Fitting(network, steps, -(-len(train) // steps.batch_size), seed)
+    if state is not None and state.is_file():
+        fitting.load(state)
+    kept = monotonic()
     # disable=None: no bar where nobody watches.
-    for epoch in tqdm(range(1, epochs + 1), desc="fit", unit="epoch", disable=None):
-        train_loss = _learn(network, _batches(train, batch_size, generator, augment), loss, optimiser)
-        history.append(Epoch(train_loss, _loss_of(network, validation, loss), score()))
-        if history[-1].validation_loss < best_loss:
-            best_loss, best_epoch = history[-1].validation_loss, epoch
-            best_weights = copy.deepcopy(network.state_dict())
-        elif epoch - best_epoch >= patience:
-            break
-    if best_epoch == 0:
-        raise Diverged(f"the validation loss was never a number in {len(history)} epochs; try a lower learning rate")
-    network.load_state_dict(best_weights)
-    return History(tuple(history), best_epoch)
+    with tqdm(total=steps.epochs, initial=len(fitting.epochs), desc="fit", unit="epoch", disable=None) as progress:
+        while not fitting.over:
+            train_loss = fitting.learn(train)
+            fitting.add(Epoch(train_loss, _loss_of(network, validation, steps.loss), score()))
+            progress.update()
+            if state is not None and (fitting.over or monotonic() - kept > KEPT_EVERY_S):
+                fitting.save(state)
+                kept = monotonic()
+    if fitting.best_epoch == 0:
+        raise Diverged(
+            f"the validation loss was never a number in {len(fitting.epochs)} epochs; try a lower learning rate"
+        )
+    network.load_state_dict(fitting.best_weights)
+    return History(tuple(fitting.epochs), fitting.best_epoch)
+
+
+class _Fitting:
+    """A fit between two epochs."""
+
+    def __init__(self, network: nn.Module, steps: Steps, batches: int, seed: int) -> None:
+        self._network, self._steps = network, steps
+        self._optimiser = torch.optim.AdamW(
+            network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay
+        )
+        self._schedule = steps.schedule(self._optimiser, batches * steps.epochs) if steps.schedule else None
+        self._generator = Generator().manual_seed(seed)
+        self.epochs: list[Epoch] = []
+        self.best_epoch, self.best_weights = 0, network.state_dict()
+
+    @property
+    def over(self) -> bool:
+        """All epochs are done, or too many without a better one."""
+        done = len(self.epochs)
+        return done >= self._steps.epochs or (done > 0 and done - self.best_epoch >= self._steps.patience)
+
+    def learn(self, train: Rows) -> float:
+        """One step a batch; the mean loss over the rows, each as it was before its step."""
+        self._network.train()
+        total, seen = 0.0, 0
+        for batch in _batches(train, self._steps.batch_size, self._generator, self._steps.augment):
+            self._optimiser.zero_grad()
+            value = self._steps.loss(self._network(**batch.inputs), batch.targets)
+            (value + self._penalty() if self._steps.l1 else value).backward()
+            self._optimiser.step()
+            if self._schedule is not None:
+                self._schedule.step()
+            total, seen = total + value.item() * len(batch), seen + len(batch)
+        return total / seen
+
+    def _penalty(self) -> Tensor:
+        weights = [weight.abs().sum() for weight in self._network.parameters() if weight.ndim > 1]
+        return self._steps.l1 * torch.stack(weights).sum()
+
+    def add(self, epoch: Epoch) -> None:
+        """One more is over."""
+        lowest = self.epochs[self.best_epoch - 1].validation_loss if self.best_epoch else math.inf
+        self.epochs.append(epoch)
+        if epoch.validation_loss < lowest:
+            self.best_epoch, self.best_weights = len(self.epochs), copy.deepcopy(self._network.state_dict())
+
+    def save(self, file: Path) -> None:
+        """All that the next epoch depends on, at once or not at all."""
+        state = {
+            "network": self._network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict() if self._schedule else None,
+            "generator": self._generator.get_state(),
+            "chance": torch.get_rng_state(),
+            "epochs": [astuple(epoch) for epoch in self.epochs],
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+        hidden = file.with_name(f".{file.name}")
+        torch.save(state, hidden)
+        hidden.replace(file)
+
+    def load(self, file: Path) -> None:
+        state = torch.load(file, weights_only=True)
+        self._network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self._schedule is not None:
+            self._schedule.load_state_dict(state["schedule"])
+        self._generator.set_state(state["generator"])
+        torch.set_rng_state(state["chance"])
+        self.epochs = [Epoch(*epoch) for epoch in state["epochs"]]
+        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
 
 
 def _batches(rows: Rows, size: int, generator: Generator, augment: Augment | None) -> Iterator[Rows]:
@@ -86,20 +191,9 @@ def _batches(rows: Rows, size: int, generator: Generator, augment: Augment | Non
         yield augment(batch, generator) if augment else batch
 
 
-def _learn(network: nn.Module, batches: Iterator[Rows], loss: Loss, optimiser: torch.optim.Optimizer) -> float:
-    """One step a batch; the mean loss over the rows, each as it was before its step."""
-    network.train()
-    total, seen = 0.0, 0
-    for batch in batches:
-        optimiser.zero_grad()
-        value = loss(network(**batch.inputs), batch.targets)
-        value.backward()
-        optimiser.step()
-        total, seen = total + value.item() * len(batch), seen + len(batch)
-    return total / seen
-
-
 @torch.no_grad()
 def _loss_of(network: nn.Module, rows: Rows, loss: Loss) -> float:
+    """Over all rows, so many at a time that a large network's activations fit."""
     network.eval()
-    return loss(network(**rows.inputs), rows.targets).item()
+    outputs = [network(**rows.take(index).inputs) for index in torch.arange(len(rows)).split(ROWS_AT_ONCE)]
+    return loss(torch.cat(outputs), rows.targets).item()

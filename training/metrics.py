@@ -1,6 +1,7 @@
 """Figures of merit, each a plain function of outputs and targets.
 
-Classifiers are measured on probabilities (rows, classes), regressors on values (rows,).
+Classifiers are measured on probabilities (rows, classes), regressors on values (rows,), forecasts on their quantiles
+(rows, quantiles), rankings on the scores of all items (rows, items).
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, mean_pinball_loss, roc_auc_score
 
 Array = NDArray[np.floating]
 
@@ -36,6 +37,80 @@ def cross_entropy(probabilities: Array, classes: Array) -> float:
 def auc(probabilities: Array, classes: Array) -> float:
     """Two classes only."""
     return float(roc_auc_score(classes, probabilities[:, 1]))
+
+
+def pr_auc(probabilities: Array, classes: Array) -> float:
+    """Area under precision over recall of the second class, as average precision; two classes only. Where that class is
+    rare, guessing gives its share of the rows, and the ROC's area hides how many false alarms come with a hit."""
+    return float(average_precision_score(classes, probabilities[:, 1]))
+
+
+def brier(probabilities: Array, classes: Array) -> float:
+    """Mean squared distance of the second class's probability from 0 or 1."""
+    return float(((probabilities[:, 1] - classes) ** 2).mean())
+
+
+def calibration_error(probabilities: Array, classes: Array, bins: int = 10) -> float:
+    """Expected calibration error: how far the probability of the likelier class is from its share of hits, over equal
+    bins of probability, each as heavy as its rows. Source: Guo et al., 2017, section 2."""
+    given, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == classes
+    places = np.minimum((given * bins).astype(int), bins - 1)
+    filled = np.unique(places)
+    return float(sum(abs((given - hits)[places == one].sum()) for one in filled) / len(given))
+
+
+def recall_in_review(probabilities: Array, classes: Array, *, share: float) -> float:
+    """Share of the second class's rows among the rows that look most like it, where so many are reviewed."""
+    reviewed = np.argsort(-probabilities[:, 1], kind="stable")[: max(1, round(share * len(classes)))]
+    return float((classes[reviewed] == 1).sum() / max(1, (classes == 1).sum()))
+
+
+def pinball(quantiles: Array, targets: Array, *, levels: tuple[float, ...]) -> float:
+    """Mean over the levels of the loss that each quantile minimises. targets: (rows,), or their first column."""
+    values = _values(targets)
+    return float(np.mean([mean_pinball_loss(values, quantiles[:, at], alpha=level) for at, level in enumerate(levels)]))
+
+
+def coverage(quantiles: Array, targets: Array) -> float:
+    """Share of the rows whose value lies between the first and the last quantile."""
+    values = _values(targets)
+    return float(((quantiles[:, 0] <= values) & (values <= quantiles[:, -1])).mean())
+
+
+def mase(quantiles: Array, targets: Array, *, middle: int) -> float:
+    """Mean absolute error of one quantile, each row's in units of its own scale: the error of the naive forecast on its
+    training days. targets: (rows, 2), value and scale. Source: Hyndman & Koehler, 2006."""
+    return float((np.abs(quantiles[:, middle] - targets[:, 0]) / targets[:, 1]).mean())
+
+
+def wape(quantiles: Array, targets: Array, *, middle: int) -> float:
+    """Sum of the absolute errors of one quantile over the sum of the values."""
+    values = _values(targets)
+    return float(np.abs(quantiles[:, middle] - values).sum() / np.abs(values).sum())
+
+
+def hit_rate(scores: Array, items: Array, *, k: int) -> float:
+    """Share of the rows whose item is among the k highest scores."""
+    return float((_ranks(scores, items) < k).mean())
+
+
+def ndcg(scores: Array, items: Array, *, k: int) -> float:
+    """Mean of 1 / log2(rank + 2) of the one wanted item, ranks from 0; 0 beyond the first k."""
+    ranks = _ranks(scores, items)
+    return float(np.where(ranks < k, 1 / np.log2(ranks + 2), 0).mean())
+
+
+def _ranks(scores: Array, items: Array) -> NDArray[np.int64]:
+    """How many items have a higher score than the wanted one, or the same and an earlier place."""
+    places = items.astype(int)
+    wanted = scores[np.arange(len(places)), places][:, None]
+    earlier = np.arange(scores.shape[1]) < places[:, None]
+    ranks: NDArray[np.int64] = ((scores > wanted) | ((scores == wanted) & earlier)).sum(axis=1)
+    return ranks
+
+
+def _values(targets: Array) -> Array:
+    return targets if targets.ndim == 1 else targets[:, 0]
 
 
 def recall(probabilities: Array, classes: Array, *, of: int) -> float:
@@ -65,6 +140,9 @@ ACCURACY = Measure("accuracy", True, accuracy)
 CROSS_ENTROPY = Measure("cross_entropy", False, cross_entropy)
 AUC = Measure("auc", True, auc)
 LARGEST_ERROR = Measure("largest_error", False, largest_error)
+PR_AUC = Measure("pr_auc", True, pr_auc)
+BRIER = Measure("brier", False, brier)
+CALIBRATION_ERROR = Measure("calibration_error", False, calibration_error)
 R2 = Measure("r2", True, r2)
 RMSE = Measure("rmse", False, rmse)
 MAE = Measure("mae", False, mae)

@@ -4,7 +4,7 @@ Nothing in a version depends on the day or the place of the run, so publishing t
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, SupportsFloat
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from app.manifest import Evaluation, Manifest, Parity, explain
+from training.answers import Answer
 from training.datasets.dataset import Column, Dataset, Rows
 from training.errors import UnfitDataset
 from training.metrics import Array
@@ -28,27 +30,23 @@ class Published:
     added: bool
 
 
-def output_tensor(dataset: Dataset) -> str:
-    """The name of the graph's output, which is also its kind."""
-    return "probabilities" if dataset.target.labels else "value"
-
-
 def describe(
     words: Mapping[str, str],
     dataset: Dataset,
     evaluation: Evaluation,
     training: Mapping[str, Any],
     parity: Parity,
-    golden: tuple[Rows, Array],
+    answers: Sequence[Answer],
+    threshold: float | None,
+    golden: tuple[Rows, Sequence[Array]],
 ) -> Manifest:
     """The manifest of a trained and verified model.
 
     words:    the manifest's texts by field, `name` to `card`.
     training: the fields of its Training.
-    golden:   a few held-out rows and the network's answers; the first row is the features' example.
+    golden:   a few held-out rows and each of the network's answers; the first row is the features' example.
     """
-    rows, answers = golden
-    output, target = output_tensor(dataset), dataset.target
+    rows, given = golden
     return _checked(
         {
             **words,
@@ -59,7 +57,7 @@ def describe(
                 }
                 for tensor, columns in dataset.columns.items()
             ],
-            "outputs": [{"tensor": output, "kind": output, **asdict(target)}],
+            "outputs": [_output(answer, threshold) for answer in answers],
             "data": {
                 **{field: getattr(dataset, field) for field in ("name", "source", "licence", "sha256", "split")},
                 "rows": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
@@ -67,14 +65,14 @@ def describe(
             "evaluation": evaluation,
             "training": training,
             "summaries": {
-                column.name: _summary(_values(dataset.train, tensor, at, column))
+                column.name: _summary(column, _values(dataset.train, tensor, at, column))
                 for tensor, columns in dataset.columns.items()
                 for at, column in enumerate(columns)
             },
             "parity": parity,
             "golden": {
-                "inputs": {name: shortest(tensor.numpy()) for name, tensor in rows.inputs.items()},
-                "outputs": {output: shortest(answers)},
+                "inputs": {name: shortest(tensor) for name, tensor in rows.sent().items()},
+                "outputs": {one.tensor: shortest(array) for one, array in zip(answers, given, strict=True)},
                 "tolerance": parity.tolerance,
             },
         }
@@ -101,23 +99,49 @@ def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:
     return Published(model / str(newest + 1), added=True)
 
 
-def shortest(array: Array) -> Any:
-    """Nested lists of the shortest decimals that are the same float32: 17.99, not 17.989999771118164."""
-    return array.astype(str).astype(float).tolist()
+def shortest(array: NDArray[Any]) -> Any:
+    """Nested lists; of floats the shortest decimals that are the same float32: 17.99, not 17.989999771118164."""
+    return array.astype(str).astype(float).tolist() if array.dtype.kind == "f" else array.tolist()
+
+
+def _output(answer: Answer, threshold: float | None) -> dict[str, Any]:
+    told = {field: value for field, value in asdict(answer).items() if field != "top"}
+    return {**told, "threshold": threshold if answer.kind == "probabilities" else None}
 
 
 def _feature(column: Column, rows: Rows, tensor: str, at: int) -> dict[str, Any]:
-    example = shortest(_values(rows, tensor, at, column)[0])
-    return {**asdict(column), "example": int(example) if column.kind == "integer" else example}
+    return {**asdict(column), "example": _example(column, _values(rows, tensor, at, column)[0])}
 
 
-def _values(rows: Rows, tensor: str, at: int, column: Column) -> Array:
+def _example(column: Column, value: NDArray[Any]) -> Any:
+    """As a caller sends it."""
+    if column.kind == "category":
+        return _named(column, value)
+    if column.kind == "text":
+        return value.item()
+    if not column.shape and np.isnan(value):
+        return None
+    return int(value) if column.kind == "integer" and not column.shape else shortest(value)
+
+
+def _named(column: Column, places: NDArray[Any]) -> Any:
+    return [_named(column, one) for one in places] if places.ndim else column.categories[int(places)]
+
+
+def _values(rows: Rows, tensor: str, at: int, column: Column) -> NDArray[Any]:
     """(rows, *column.shape): the feature's part of its tensor."""
-    values: Array = rows.inputs[tensor].numpy()
+    values = rows.sent()[tensor]
     return values if column.shape else values[:, at]
 
 
-def _summary(values: Array) -> dict[str, Any]:
+def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
+    """Texts, images and sounds have none but that nothing is missing; an image has the distribution of its pixels."""
+    if column.kind in ("text", "audio"):
+        return {"missing": 0.0}
+    if column.kind == "category":
+        counts = np.bincount(values.ravel().astype(int), minlength=len(column.categories))
+        shares = {name: six_digits(count / values.size) for name, count in zip(column.categories, counts, strict=True)}
+        return {"shares": {name: share for name, share in shares.items() if share}, "missing": 0.0}
     known = values[~np.isnan(values)].astype(float)
     return {
         "mean": six_digits(known.mean()),

@@ -1,32 +1,40 @@
 """A recipe: everything that makes one model, as values. The steps of a run take these values and never a recipe."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
+import torch
 from torch import Tensor, nn
 
 from training import recipes, reproducible
+from training.answers import Answer, of_target, split_into
 from training.baselines import Baseline
+from training.calibrate import fit_temperature
 from training.datasets.dataset import Dataset, Rows
 from training.errors import UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
-from training.fit import Augment, History, Loss, fit
-from training.metrics import Measure
+from training.fit import History, Steps, fit
+from training.metrics import Array, Measure
 from training.networks.served import Head, Served, as_it_is
 from training.verify import check_probabilities
 
 
 @dataclass(frozen=True)
 class Trained:
-    """served: the network with its head, as it is exported."""
+    """served: the networks with their head, as they are exported. history: of the first of them.
+
+    threshold: the probability of the second label from which on it is answered; None for the likelier one.
+    """
 
     dataset: Dataset
     served: Served
     history: History
     seed: int
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +42,14 @@ class Recipe:
     """In the order of the run.
 
     network:   built from the training split's inputs and targets, so that its scaling is fitted on them alone.
-    head:      turns the network's output into the answer that is served.
+    steps:     how it is fitted.
+    members:   networks of seeds one behind the other, whose answers are averaged in one graph.
+    head:      turns a network's output into the answer that is served.
+    calibrate: divide the logits by a temperature, which is fitted on the validation split.
+    threshold: chooses from validation's probabilities and classes; see `Trained`.
+    answers:   the outputs of the graph; empty for the one that the target is.
     measures:  of the test split; the first is the one that the verdict and the curves are about.
     baseline:  made from the training and the validation split.
-    patience:  epochs without a lower validation loss before training stops.
     accept:    metric -> the bound without which nothing is published.
     tolerance: the largest difference between PyTorch and onnxruntime that is let through.
     card:      more to say about the trained model, in Markdown.
@@ -52,17 +64,15 @@ class Recipe:
     limits: str
 
     dataset: Callable[[], Dataset]
-    augment: Augment | None = None
     network: Callable[[Mapping[str, Tensor], Tensor], nn.Module]
-    loss: Loss
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    patience: int
+    steps: Steps
     seed: int = 42
+    members: int = 1
 
     head: Head = as_it_is
+    calibrate: bool = False
+    threshold: Callable[[Array, Array], float] | None = None
+    answers: tuple[Answer, ...] = ()
     measures: tuple[Measure, ...]
     baseline: Callable[[Rows, Rows], Baseline]
     accept: Mapping[str, float]
@@ -75,47 +85,63 @@ class Recipe:
         if unknown := [metric for metric in self.accept if metric not in measured]:
             raise ValueError(f"accept bounds {', '.join(unknown)}, wanted some of {', '.join(measured)}")
 
-    def train(self, dataset: Dataset, seed: int) -> Trained:
-        """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head."""
+    def train(self, dataset: Dataset, seed: int, folder: Path | None = None) -> Trained:
+        """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head.
+
+        folder: where the state of each member is kept, so that a training that is killed goes on.
+        """
         reproducible.start(seed)
         served = self.untrained(dataset)
         validation = dataset.validation
-        if dataset.target.labels:
+        if dataset.target.labels and not self.answers:
             check_probabilities(predict(served, validation), dataset.target.labels)
-        history = fit(
-            served.network,
-            dataset.train,
-            validation,
-            loss=self.loss,
-            score=lambda: self.measures[0].of(predict(served, validation), validation.targets.numpy()),
-            augment=self.augment,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            seed=seed,
-        )
-        return Trained(dataset, served, history, seed)
+        histories = []
+        for number, member in enumerate(served.members):
+            alone = Served([member], self.head, split_into(self.answers_of(dataset)))
+            if number:
+                torch.manual_seed(seed + number)
+            history = fit(
+                member,
+                dataset.train,
+                validation,
+                self.steps,
+                score=partial(_score, self.measures[0], alone, validation),
+                seed=seed + number,
+                state=folder / f"member-{number + 1}.pt" if folder else None,
+            )
+            histories.append(history)
+        if self.calibrate:
+            fit_temperature(served, validation)
+        threshold = None
+        if self.threshold is not None:
+            threshold = self.threshold(predict(served, validation), validation.targets.numpy())
+        return Trained(dataset, served, histories[0], seed, threshold)
 
     def untrained(self, dataset: Dataset) -> Served:
         """What is served, before it has learnt anything: to be filled with saved weights."""
-        return Served(self.network(dataset.train.inputs, dataset.train.targets), self.head)
+        members = [self.network(dataset.train.inputs, dataset.train.targets) for _ in range(self.members)]
+        return Served(members, self.head, split_into(self.answers_of(dataset)), calibrated=self.calibrate)
+
+    def answers_of(self, dataset: Dataset) -> tuple[Answer, ...]:
+        """The outputs of the graph, in order."""
+        return self.answers or of_target(dataset.target)
 
     def settings(self) -> dict[str, str | int | float | bool | None]:
         """What training depends on, beside the seed and the data, in words and numbers."""
+        steps = {one.name: getattr(self.steps, one.name) for one in fields(self.steps)}
         return {
-            "augment": _in_words(self.augment) if self.augment else None,
             "network": _in_words(self.network),
-            "loss": _in_words(self.loss),
             "optimiser": "AdamW",
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "patience": self.patience,
+            **{name: _in_words(value) if callable(value) else value for name, value in steps.items()},
+            "members": self.members,
             "head": _in_words(self.head),
+            "calibrate": self.calibrate,
+            "threshold": _in_words(self.threshold) if self.threshold else None,
         }
+
+
+def _score(measure: Measure, served: Served, validation: Rows) -> float:
+    return measure.of(predict(served, validation), validation.targets.numpy())
 
 
 def names() -> list[str]:

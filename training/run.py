@@ -3,10 +3,12 @@
 Everything a run makes lies in runs/<recipe>/<time>/; `evaluate` and `export` pick it up from there.
 """
 
+import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,14 +18,17 @@ from training.checkpoint import Checkpoint
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
-from training.evaluate import check, evaluate, predict
+from training.evaluate import answers, check, evaluate, predict
 from training.export import export
-from training.publish import describe, output_tensor, publish
+from training.publish import describe, publish
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
 from training.verify import check_probabilities, verify
 
 GOLDEN_ROWS = 4
+
+BEGUN = "begun.json"
+"""What a run was begun with, until it ends: it can go on while that is so."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +44,49 @@ class Run:
 
 def fit(name: str, runs: Path, seed: int | None) -> Run:
     """Trains the recipe, by default with its own seed, and saves the run."""
-    recipe = load(name)
     folder = runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    folder.mkdir(parents=True)
-    started = time.perf_counter()
-    trained = recipe.train(_dataset(recipe), recipe.seed if seed is None else seed)
+    recipe = load(name)
+    return _train(Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed), folder)
+
+
+def resume(name: str, runs: Path, folder: Path | None) -> Run:
+    """Goes on with a run that did not end, by default the latest. Raises RunNotFound if there is none."""
+    folder = folder or _latest(runs / name, BEGUN)
+    recipe = load(name)
+    begun = Begun(name, recipe, _dataset(recipe), 0)
+    told = json.loads((folder / BEGUN).read_text())
+    if told["settings"] != begun.made_from():
+        raise RunNotFound(f"{name} or its data have changed since the run in {folder} began; fit it again")
+    return _train(replace(begun, seed=told["seed"]), folder)
+
+
+def _train(begun: "Begun", folder: Path) -> Run:
+    recipe, started = begun.recipe, time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / BEGUN).write_text(json.dumps({"seed": begun.seed, "settings": begun.made_from()}))
+    trained = recipe.train(begun.dataset, begun.seed, folder)
     seconds = time.perf_counter() - started
     weights = trained.served.state_dict()
-    made_from = recipe.settings() | trained.dataset.identity()
-    checkpoint.save(Checkpoint(weights, trained.history, trained.seed, made_from, seconds), folder)
+    saved = Checkpoint(weights, trained.history, trained.seed, begun.made_from(), seconds, trained.threshold)
+    checkpoint.save(saved, folder)
+    for left in (folder / BEGUN, *folder.glob("member-*.pt")):
+        left.unlink()
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / "curves.png")
-    return Run(name, recipe, trained, folder, seconds)
+    return Run(begun.name, recipe, trained, folder, seconds)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a training starts from."""
+
+    name: str
+    recipe: Recipe
+    dataset: Dataset
+    seed: int
+
+    def made_from(self) -> dict[str, Any]:
+        """What its weights depend on, beside the seed."""
+        return self.recipe.settings() | self.dataset.identity()
 
 
 def _dataset(recipe: Recipe) -> Dataset:
@@ -65,7 +102,7 @@ def _dataset(recipe: Recipe) -> Dataset:
 def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     """A saved run, by default the recipe's latest. Raises RunNotFound if there is none that still fits the recipe."""
     recipe = load(name)
-    folder = folder or _latest(runs / name)
+    folder = folder or _latest(runs / name, checkpoint.FILE)
     saved = checkpoint.load(folder)
     reproducible.start(saved.seed)
     dataset = _dataset(recipe)
@@ -76,7 +113,8 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
         served.load_state_dict(dict(saved.weights))
     except RuntimeError as error:
         raise RunNotFound(f"the network of {name} has changed since the run in {folder}; fit it again") from error
-    return Run(name, recipe, Trained(dataset, served, saved.history, saved.seed), folder, saved.seconds)
+    trained = Trained(dataset, served, saved.history, saved.seed, saved.threshold)
+    return Run(name, recipe, trained, folder, saved.seconds)
 
 
 def measure(run: Run) -> Evaluation:
@@ -104,9 +142,11 @@ def conclude(run: Run, models: Path | None) -> Report:
 def verified_graph(run: Run) -> Parity:
     """Writes the run's graph and holds it against the network on the test split."""
     dataset, served = run.trained.dataset, run.trained.served
-    if dataset.target.labels:
+    given = run.recipe.answers_of(dataset)
+    if given[0].kind == "probabilities":
         check_probabilities(predict(served, dataset.test), dataset.target.labels)
-    _graph(run).write_bytes(export(served, dataset.test.inputs, output_tensor(dataset)))
+    reader = dataset.reader.graph if dataset.reader else None
+    _graph(run).write_bytes(export(served, dataset.test.inputs, [one.tensor for one in given], reader))
     return verify(_graph(run), served, dataset.test, run.recipe.tolerance)
 
 
@@ -134,7 +174,9 @@ def _publish(run: Run, evaluation: Evaluation, parity: Parity, card: str, models
         evaluation,
         training,
         parity,
-        (golden, predict(trained.served, golden)),
+        recipe.answers_of(trained.dataset),
+        trained.threshold,
+        (golden, answers(trained.served, golden)),
     )
     published = publish(_graph(run).read_bytes(), manifest, models)
     return f"Published as {published.folder}." if published.added else f"Unchanged: {published.folder} is this model."
@@ -161,10 +203,12 @@ def _report(run: Run, evaluation: Evaluation, parity: Parity | None, outcome: st
     )
 
 
-def _latest(runs: Path) -> Path:
-    folders = sorted(file.parent for file in runs.glob(f"*/{checkpoint.FILE}"))
+def _latest(runs: Path, file: str) -> Path:
+    """The newest run that has this file."""
+    folders = sorted(found.parent for found in runs.glob(f"*/{file}"))
     if not folders:
-        raise RunNotFound(f"no run of {runs.name} in {runs.parent}; `fit {runs.name}` makes one")
+        kind = "unfinished run" if file == BEGUN else "run"
+        raise RunNotFound(f"no {kind} of {runs.name} in {runs.parent}; `fit {runs.name}` makes one")
     return folders[-1]
 
 

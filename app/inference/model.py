@@ -246,6 +246,10 @@ def _check_widths(manifest: Manifest, outputs: Tensors) -> None:
     its outputs may be wrong, so what it gave counts."""
     for one in manifest.outputs:
         shape = outputs[one.tensor].shape
+        if one.kind == "ranking":
+            if outputs[one.tensor].dtype.kind not in "iu" or len(shape) != 2:
+                raise ModelLoadFailed(f"golden rows: {one.tensor} has shape {list(shape)}, wanted integers, (rows, k)")
+            continue
         wanted = len(one.labels) if one.kind == "probabilities" else 1
         if prod(shape[1:]) != wanted:
             raise ModelLoadFailed(f"golden rows: {one.tensor} has shape {list(shape)}, wanted {wanted} a row")

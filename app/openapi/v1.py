@@ -110,6 +110,9 @@ def _output_fields(output: OutputTensor, nonfinite: NonFinite) -> Schema:
     if output.kind == "value":
         unit = f" [{output.unit}]" if output.unit else ""
         return {output.name: {**received("FP32", nonfinite), "description": f"{output.description}{unit}".strip()}}
+    if output.kind == "ranking":
+        places = array({"type": "string", **enum(output.labels)}, minItems=1)
+        return {output.name: {**places, "description": f"{output.description}, the best first".removeprefix(", ")}}
     share: Schema = {"type": "number", "minimum": 0, "maximum": 1}
     every = obj({}, additionalProperties=share, minProperties=len(output.labels), maxProperties=len(output.labels))
     told = "Label -> probability, of every label; where parameters ask for it."

@@ -75,13 +75,15 @@ def _typed_rows(outputs: Tensors, probabilities: bool, manifest: Manifest) -> li
 
 
 def _fields(tensor: Tensor, one: OutputTensor, probabilities: bool) -> list[dict[str, Any]]:
-    """Each row's fields: `label` and `probability`, and on request `probabilities`; or the named value."""
+    """Each row's fields: `label` and `probability`, and on request `probabilities`; or the named value or ranking."""
     if one.kind == "value":
         return [{one.name: value} for value in _rows(one.name, tensor.reshape(len(tensor)))]
-    best = tensor.argmax(axis=1)
-    highest = tensor[np.arange(len(tensor)), best]
+    if one.kind == "ranking":
+        return [{one.name: [one.labels[place] for place in row]} for row in tensor.tolist()]
+    best = tensor.argmax(axis=1) if one.threshold is None else np.greater_equal(tensor[:, 1], one.threshold).astype(int)
+    given = tensor[np.arange(len(tensor)), best]
     fields: list[dict[str, Any]] = [
-        {"label": one.labels[place], "probability": p} for place, p in zip(best.tolist(), highest, strict=True)
+        {"label": one.labels[place], "probability": p} for place, p in zip(best.tolist(), given, strict=True)
     ]
     if probabilities:
         for row, all_of_them in zip(fields, tensor, strict=True):

@@ -6,10 +6,11 @@ The split has a seed of its own, so that runs with different seeds are measured 
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -30,8 +31,12 @@ class NotAName(ValueError):
 class Column:
     """One feature as a caller knows it. Raises NotAName unless its name is letters, digits and underscores.
 
-    shape: of one row's value: () for a number, (8, 8) for a small image.
+    The fields are those of `app.feature.Feature`. A category stands in its tensor as its place in `categories`, a text
+    as itself in `Rows.texts`.
+
+    shape: of one row's value: () for a number, (8, 8) for a small image, (8000,) for a sound.
     layout: of an image: HW for grey, CHW or HWC for one or three channels.
+    missing, fill: what stands for a value that is not there: it is refused; NaN; or `fill`.
     minimum, maximum: what the measurement can be at all, generously; not what this data set happens to hold. Of an
     image: black and white, in which a caller's PNG or JPEG is put.
     """
@@ -39,11 +44,15 @@ class Column:
     name: str
     description: str
     unit: str = ""
-    kind: Literal["number", "integer", "image"] = "number"
+    kind: Literal["number", "integer", "category", "text", "image", "audio"] = "number"
     shape: tuple[int, ...] = ()
     layout: Literal["HW", "CHW", "HWC"] | None = None
+    sample_rate: int | None = None
     minimum: float | None = None
     maximum: float | None = None
+    categories: tuple[str, ...] = ()
+    missing: Literal["refuse", "nan", "fill"] = "refuse"
+    fill: float | str | None = None
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -63,22 +72,45 @@ class Target:
 
 @dataclass(frozen=True)
 class Rows:
-    """inputs: tensor name -> (rows, ...); targets: (rows,), class numbers or values."""
+    """inputs: of the network, by name -> (rows, ...); targets: (rows, ...), class numbers or values.
+
+    texts: what a caller sends, by name -> (rows, 1) of str, where a `Reader` makes the inputs out of it.
+    """
 
     inputs: Mapping[str, Tensor]
     targets: Tensor
+    texts: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def take(self, index: Tensor) -> "Rows":
         """The rows at these places, in this order; a place may come twice."""
-        return Rows({name: tensor[index] for name, tensor in self.inputs.items()}, self.targets[index])
+        inputs = {name: tensor[index] for name, tensor in self.inputs.items()}
+        texts = {name: array[index.numpy()] for name, array in self.texts.items()}
+        return Rows(inputs, self.targets[index], texts)
+
+    def sent(self) -> dict[str, NDArray[Any]]:
+        """What the exported graph takes."""
+        return dict(self.texts) or {name: tensor.numpy() for name, tensor in self.inputs.items()}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An ONNX graph from texts to the network's inputs. It makes the training's inputs and goes with the exported
+    graph, so that both read alike.
+
+    graph: its inputs are named as the `texts` of the rows, its outputs as their `inputs`.
+    """
+
+    graph: onnx.ModelProto
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """columns: tensor name -> the features that fill it. sha256: of the arrays before they are split.
+    """columns: tensor name -> the features that fill it, as a caller sends them. sha256: of the arrays before they are
+    split. reader: from those to the network's inputs, where they are texts. groups: of the test rows, in words -> which
+    rows belong to it, for figures by group.
 
     Raises ValueError if a part has no rows, or a row is not as the columns describe it.
     """
@@ -93,13 +125,15 @@ class Dataset:
     train: Rows
     validation: Rows
     test: Rows
+    reader: Reader | None = None
+    groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         described = {tensor: columns[0].shape or (len(columns),) for tensor, columns in self.columns.items()}
         for part, rows in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if not len(rows):
                 raise ValueError(f"no {part} rows, wanted some in each of train, validation and test")
-            shapes = {tensor: tuple(values.shape[1:]) for tensor, values in rows.inputs.items()}
+            shapes = {tensor: tuple(values.shape[1:]) for tensor, values in (rows.texts or rows.inputs).items()}
             if shapes != described:
                 raise ValueError(f"a {part} row has shapes {shapes}, the columns describe {described}")
 

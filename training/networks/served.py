@@ -1,23 +1,41 @@
-"""What is exported: the trained network, and behind it what turns its output into the answer."""
+"""What is exported: the trained networks, and behind them what turns their output into the answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 Head = Callable[[Tensor], Tensor]
 
+Split = Callable[[Tensor], tuple[Tensor, ...]]
+"""The outputs of all answers together -> those of each."""
+
 
 class Served(nn.Module):
-    """Named inputs -> head(network(inputs))."""
+    """Named inputs -> the mean of head(member(inputs)) over the members of an ensemble, split into its answers.
 
-    def __init__(self, network: nn.Module, head: Head) -> None:
+    calibrated: the members' logits are divided by a temperature, which is fitted on rows that they have not learnt.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], head: Head, split: Split, *, calibrated: bool = False) -> None:
         super().__init__()
-        self.network = network
-        self.head = head
+        self.members = nn.ModuleList(members)
+        self.head, self.split, self.calibrated = head, split, calibrated
+        if calibrated:
+            self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        return self.head(self.network(**inputs))
+    def outputs(self, inputs: dict[str, Tensor]) -> Tensor:
+        """All answers together, as they are measured."""
+        each = [self._answer(member(**inputs)) for member in self.members]
+        return each[0] if len(each) == 1 else torch.stack(each).mean(dim=0)
+
+    def _answer(self, output: Tensor) -> Tensor:
+        return self.head(output / self.temperature if self.calibrated else output)
+
+    def forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        return self.split(self.outputs(inputs))
 
 
 def as_it_is(output: Tensor) -> Tensor:

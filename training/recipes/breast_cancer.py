@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from training.baselines import logistic_regression
 from training.datasets import breast_cancer
+from training.fit import Steps
 from training.metrics import ACCURACY, AUC, CROSS_ENTROPY, recall_of
 from training.networks.perceptron import Classifier
 from training.networks.served import softmax
@@ -28,12 +29,14 @@ recipe = Recipe(
     "Measurements made in another way, or another mixture of cases, may be judged wrongly. Not a medical device.",
     dataset=breast_cancer.load,
     network=partial(Classifier, hidden=(64,), dropout=0.5),
-    loss=cross_entropy,
-    epochs=500,
-    batch_size=32,
-    learning_rate=1e-3,
-    weight_decay=1.0,
-    patience=40,
+    steps=Steps(
+        loss=cross_entropy,
+        epochs=500,
+        batch_size=32,
+        learning_rate=1e-3,
+        weight_decay=1.0,
+        patience=40,
+    ),
     head=softmax,
     measures=(AUC, ACCURACY, CROSS_ENTROPY, recall_of("malignant", 0)),
     baseline=logistic_regression,

@@ -12,6 +12,7 @@ from torch.nn.functional import mse_loss
 
 from training.baselines import ridge_regression
 from training.datasets import diabetes
+from training.fit import Steps
 from training.metrics import MAE, R2, RMSE
 from training.networks.perceptron import Regressor
 from training.recipe import Recipe
@@ -25,12 +26,14 @@ recipe = Recipe(
     "explain less than half of its variance: predictions are off by about 50 on average. Not a medical device.",
     dataset=diabetes.load,
     network=partial(Regressor, hidden=(16,), dropout=0.2),
-    loss=mse_loss,
-    epochs=1000,
-    batch_size=32,
-    learning_rate=1e-3,
-    weight_decay=1.0,
-    patience=50,
+    steps=Steps(
+        loss=mse_loss,
+        epochs=1000,
+        batch_size=32,
+        learning_rate=1e-3,
+        weight_decay=1.0,
+        patience=50,
+    ),
     measures=(R2, RMSE, MAE),
     baseline=ridge_regression,
     accept={"r2": 0.4},

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from training.baselines import logistic_regression
 from training.datasets import digits
 from training.datasets.augment import shift_and_rotate
+from training.fit import Steps
 from training.metrics import ACCURACY, CROSS_ENTROPY
 from training.networks.convnet import ConvNet
 from training.networks.served import softmax
@@ -28,14 +29,16 @@ recipe = Recipe(
     limits="Digits by Turkish writers of the 1990s, centred and scaled to 8 x 8 with 0 for paper and 16 for ink. "
     "It always names a digit: for a letter, a blank or an inverted image the answer means nothing.",
     dataset=digits.load,
-    augment=partial(shift_and_rotate, pixels=0.5, degrees=8),
     network=partial(ConvNet, brightest=16.0, channels=16, dropout=0.3),
-    loss=cross_entropy,
-    epochs=60,
-    batch_size=64,
-    learning_rate=1e-3,
-    weight_decay=0.05,
-    patience=15,
+    steps=Steps(
+        loss=cross_entropy,
+        epochs=60,
+        batch_size=64,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        patience=15,
+        augment=partial(shift_and_rotate, pixels=0.5, degrees=8),
+    ),
     head=softmax,
     measures=(ACCURACY, CROSS_ENTROPY),
     baseline=logistic_regression,

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy
 from training.baselines import class_shares
 from training.datasets import four_points
 from training.evaluate import predict
+from training.fit import Steps
 from training.metrics import ACCURACY, CROSS_ENTROPY, LARGEST_ERROR
 from training.networks.served import both_classes
 from training.networks.two_sigmoids import TwoSigmoids
@@ -46,7 +47,8 @@ def card(ours: Trained) -> str:
             "## The brief's example, as written and as published",
             "",
             "As written: 1-2-1, a sigmoid twice, raw x, Adam at 0.001, 1000 epochs, seed 42. Published: 1-8-1, x "
-            f"standardised inside the graph, Adam at {recipe.learning_rate}, {recipe.epochs} epochs, seed {ours.seed}.",
+            f"standardised inside the graph, Adam at {recipe.steps.learning_rate}, {recipe.steps.epochs} epochs, "
+            f"seed {ours.seed}.",
             "",
             "| x | y | p that the brief prints | p as written, measured | p of this model, measured |",
             "| --- | --- | --- | --- | --- |",
@@ -68,11 +70,13 @@ recipe = Recipe(
     limits="It has seen the numbers 1, 2, 3 and 4 and nothing else; what it says of any other number means nothing.",
     dataset=four_points.load,
     network=partial(TwoSigmoids, hidden=8, standardise=True),
-    loss=binary_cross_entropy,
-    epochs=1000,
-    batch_size=4,
-    learning_rate=0.05,
-    patience=1000,
+    steps=Steps(
+        loss=binary_cross_entropy,
+        epochs=1000,
+        batch_size=4,
+        learning_rate=0.05,
+        patience=1000,
+    ),
     head=both_classes,
     measures=(CROSS_ENTROPY, ACCURACY, LARGEST_ERROR),
     baseline=class_shares,

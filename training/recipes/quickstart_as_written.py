@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from training.baselines import class_shares
 from training.datasets import four_points
+from training.fit import Steps
 from training.metrics import ACCURACY, CROSS_ENTROPY, LARGEST_ERROR
 from training.networks.served import both_classes
 from training.networks.two_sigmoids import TwoSigmoids
@@ -24,11 +25,13 @@ recipe = Recipe(
     limits="It does not learn the four points.",
     dataset=four_points.load,
     network=partial(TwoSigmoids, hidden=2, standardise=False),
-    loss=binary_cross_entropy,
-    epochs=1000,
-    batch_size=4,
-    learning_rate=0.001,
-    patience=1000,
+    steps=Steps(
+        loss=binary_cross_entropy,
+        epochs=1000,
+        batch_size=4,
+        learning_rate=0.001,
+        patience=1000,
+    ),
     seed=42,
     head=both_classes,
     measures=(CROSS_ENTROPY, ACCURACY, LARGEST_ERROR),

@@ -37,12 +37,12 @@ class Fixed(nn.Module):
 
 @pytest.fixture(scope="module")
 def dot() -> Served:
-    return Served(Dot(), as_it_is)
+    return Served([Dot()], as_it_is, lambda outputs: (outputs,))
 
 
 @pytest.fixture(scope="module")
 def graph(dot: Served) -> bytes:
-    return export(dot, ROWS.inputs, "value")
+    return export(dot, ROWS.inputs, ["value"])
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def test_the_first_axis_of_every_input_and_output_is_free(graph: bytes) -> None:
 
 
 def test_two_exports_are_the_same_bytes(dot: Served, graph: bytes) -> None:
-    assert export(dot, ROWS.inputs, "value") == graph
+    assert export(dot, ROWS.inputs, ["value"]) == graph
 
 
 def test_a_network_that_fixes_the_number_of_rows_is_refused() -> None:
     with pytest.raises(ExportFailed, match="static shape of 13"):
-        export(Served(Fixed(), as_it_is), ROWS.inputs, "value")
+        export(Served([Fixed()], as_it_is, lambda outputs: (outputs,)), ROWS.inputs, ["value"])
 
 
 def test_a_graph_with_a_static_batch_axis_is_refused() -> None:
@@ -104,8 +104,8 @@ def test_the_graph_answers_as_the_network_in_every_batch_size(dot: Served, file:
 
 
 def test_a_graph_of_another_network_is_refused(file: Path) -> None:
-    other = Served(Dot(), as_it_is)
-    other.load_state_dict({"network.weight": torch.full((2, 3), 1.01)})
+    other = Served([Dot()], as_it_is, lambda outputs: (outputs,))
+    other.load_state_dict({"members.0.weight": torch.full((2, 3), 1.01)})
 
     with pytest.raises(ParityFailed, match="wanted 1e-05 or less"):
         verify(file, other, ROWS, tolerance=1e-5)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
 from training.datasets.dataset import Rows
 from training.errors import Diverged, RunNotFound
-from training.fit import History, fit
+from training.fit import History, Steps, fit
 from training.metrics import auc, cross_entropy, r2
 from training.recipe import load
+from training.schedules import one_cycle
 
 LINE = Rows({"x": torch.tensor([[1.0], [2.0], [3.0], [4.0]])}, torch.tensor([2.0, 4.0, 6.0, 8.0]))
 
@@ -31,21 +33,11 @@ class Slope(nn.Module):
         return (x * self.weight).squeeze(1)
 
 
-def train(network: nn.Module, validation: Rows, learning_rate: float = 0.05, patience: int = 5) -> History:
-    return fit(
-        network,
-        LINE,
-        validation,
-        loss=mse_loss,
-        score=lambda: 0.0,
-        augment=None,
-        epochs=200,
-        batch_size=2,
-        learning_rate=learning_rate,
-        weight_decay=0.0,
-        patience=patience,
-        seed=0,
-    )
+STEPS = Steps(loss=mse_loss, epochs=200, batch_size=2, learning_rate=0.05, patience=5)
+
+
+def train(network: nn.Module, validation: Rows, steps: Steps = STEPS) -> History:
+    return fit(network, LINE, validation, steps, score=lambda: 0.0, seed=0)
 
 
 def test_early_stopping_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
@@ -69,7 +61,8 @@ def test_a_loss_that_never_was_a_number_is_reported_and_not_kept() -> None:
 
 
 def test_two_fits_with_one_seed_have_the_same_weights_and_another_seed_has_others() -> None:
-    recipe = replace(load("breast-cancer"), epochs=30)
+    full = load("breast-cancer")
+    recipe = replace(full, members=2, steps=replace(full.steps, epochs=20))
     dataset = recipe.dataset()
 
     first, second, other = (recipe.train(dataset, seed) for seed in (1, 1, 2))
@@ -111,3 +104,34 @@ def test_metrics_have_their_textbook_values() -> None:
     assert auc(probabilities, classes) == 1.0
     assert r2(second, second) == 1.0
     assert r2(second.mean().repeat(4), second) == 0.0
+
+
+class Killed(BaseException):
+    """As from outside."""
+
+
+@pytest.mark.parametrize("batches", [15, 45, 75, 115], ids=["first", "first, later", "second", "second, later"])
+def test_a_fit_that_is_killed_goes_on_to_the_weights_of_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    monkeypatch.setattr("training.fit.KEPT_EVERY_S", -1)
+    full = load("breast-cancer")
+    steps = replace(full.steps, epochs=5, patience=5, schedule=partial(one_cycle, peak=5.0))
+    recipe = replace(full, members=2, steps=steps)
+    dataset = recipe.dataset()
+    unbroken = recipe.train(dataset, 3)
+    calls = iter(range(batches))
+
+    def dies(outputs: Tensor, targets: Tensor) -> Tensor:
+        if next(calls, None) is None:
+            raise Killed
+        return full.steps.loss(outputs, targets)
+
+    with pytest.raises(Killed):
+        replace(recipe, steps=replace(steps, loss=dies)).train(dataset, 3, tmp_path)
+    torch.rand(100)
+    resumed = recipe.train(dataset, 3, tmp_path)
+
+    assert resumed.history == unbroken.history
+    weights, again = unbroken.served.state_dict(), resumed.served.state_dict()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)

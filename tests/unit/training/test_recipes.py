@@ -88,11 +88,13 @@ def test_a_bound_on_a_metric_that_is_not_measured_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["breast-cancer", "quickstart"])
 def test_a_classifier_without_a_head_is_not_even_trained(name: str) -> None:
-    headless = replace(load(name), head=as_it_is, epochs=0)
+    headless = replace(load(name), head=as_it_is)
 
     with pytest.raises(NotProbabilities, match="give the recipe a `head`"):
         headless.train(headless.dataset(), seed=0)
 
 
 def test_a_loss_that_is_a_module_is_named_by_its_class() -> None:
-    assert replace(load("digits"), loss=nn.CrossEntropyLoss()).settings()["loss"] == "CrossEntropyLoss"
+    digits = load("digits")
+    steps = replace(digits.steps, loss=nn.CrossEntropyLoss())
+    assert replace(digits, steps=steps).settings()["loss"] == "CrossEntropyLoss"
