@@ -13,6 +13,10 @@ class UnusableRecipe(TrainingFailed):
     """The recipe's file holds no recipe that could be trained."""
 
 
+class DataNotFetched(TrainingFailed):
+    """A package with data cannot be had here, or it is not the one that was pinned."""
+
+
 class RunNotFound(TrainingFailed):
     """No saved run to work on, or one that the recipe no longer describes."""
 
