@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training import run
 from training.errors import TrainingFailed
-from training.evaluate import check
+from training.evaluate import check, evaluate
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.table import table
@@ -90,7 +90,7 @@ def export_run(options: argparse.Namespace) -> int:
 
 def evaluate_run(options: argparse.Namespace) -> int:
     saved = run.reopen(options.recipe, options.runs, options.run)
-    evaluation = run.measure(saved)
+    evaluation = evaluate(run.seen(saved), saved.recipe.measures)
     print(f"{metrics_table(evaluation.metrics)}\n\n{evaluation.verdict}\n{saved.folder}")
     check(evaluation.metrics, saved.recipe.accept)
     return 0
