@@ -1,10 +1,10 @@
-"""`python -m training`: list, table, fit, evaluate, export."""
+"""`python -m training`: list, table, fit, evaluate, export, compress."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from training import run
+from training import compress, run
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
 from training.recipe import load, names
@@ -54,9 +54,11 @@ def parser() -> argparse.ArgumentParser:
     fit.epilog = NEW_MODEL
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
     fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
+    what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
+    smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
-    for command in (saved, export):
+    for command in (saved, export, smaller):
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
     for command in (fit, export, published):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
@@ -93,6 +95,14 @@ def evaluate_run(options: argparse.Namespace) -> int:
     evaluation = evaluate(run.seen(saved), saved.recipe.measures)
     print(f"{metrics_table(evaluation.metrics)}\n\n{evaluation.verdict}\n{saved.folder}")
     check(evaluation.metrics, saved.recipe.accept)
+    return 0
+
+
+def compress_run(options: argparse.Namespace) -> int:
+    saved = run.reopen(options.recipe, options.runs, options.run)
+    told = compress.table(run.compressed(saved), saved.recipe.measures[0])
+    (saved.folder / "compressed.md").write_text(told + "\n")
+    print(f"{told}\n\n{saved.folder}")
     return 0
 
 

@@ -15,6 +15,7 @@ import torch
 from app.manifest import PAGE, Evaluation, Manifest, Parity
 from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
+from training.compress import Compressed, compress
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
@@ -124,6 +125,12 @@ def seen(run: Run) -> Look:
     """The test split, once."""
     dataset = run.trained.dataset
     return look(run.trained.served, run.recipe.baseline(dataset.train, dataset.validation), dataset.test)
+
+
+def compressed(run: Run) -> list[Compressed]:
+    """The run's network in every smaller way, measured."""
+    recipe, trained = run.recipe, run.trained
+    return compress(trained.served, trained.dataset, recipe.steps, recipe.measures[0], trained.seed)
 
 
 def conclude(run: Run, models: Path | None) -> Report:

@@ -125,6 +125,7 @@ MAY_IMPORT = {
 
 TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
+    "training.compress": {"app.inference"},
     "training.page": {"app.manifest"},
     "training.evaluate": {"app.manifest"},
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
