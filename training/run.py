@@ -194,6 +194,7 @@ def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Ma
         "seed": trained.seed,
         "epochs": len(trained.history.epochs),
         "best_epoch": trained.history.best_epoch,
+        "epsilon": trained.history.epsilon,
         "settings": recipe.settings(),
         "versions": reproducible.versions(),
         "curves": curves(trained.history, recipe.measures[0].name),
