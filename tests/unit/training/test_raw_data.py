@@ -3,14 +3,16 @@ fetched already, out of the real ones. No test fetches anything."""
 
 import gzip
 import lzma
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from training.datasets import lending_club, online_retail, sp500
+from training.datasets import fashion_mnist, lending_club, online_retail, sp500, spam_assassin
 from training.datasets.fetched import cache, sha256_of
 
 
@@ -113,3 +115,57 @@ def test_the_invoices_are_whole_and_small_enough_to_work_with() -> None:
         pd.Timestamp(2011, 12, 9, 12, 50),
     )
     assert lines.memory_usage(deep=True).sum() < 50e6
+
+
+def test_of_mails_that_say_the_same_the_first_stays(place: Place) -> None:
+    mails = {
+        "spam-1/00001.txt": b"Subject: last\n\nBuy\n",
+        "easy-ham-1/00002.txt": b"Subject: second\nTo: b\n\nHello  there\n\n\nPaul\n",
+        "easy-ham-1/00001.txt": b"Subject: first\nTo: a\n\nHello there\nPaul\n",
+        "hard-ham-1/00001.txt": b"Subject: third\n\n\xa3 5\n",
+        "hard-ham-1/00001.json": b"{}",
+        "file_list.json": b"[]",
+    }
+    place(spam_assassin, "npm", "data", {f"data/{name}": content for name, content in mails.items()})
+
+    contents, spam = spam_assassin.raw()
+
+    assert contents == [mails[f"{name}/00001.txt"] for name in ("easy-ham-1", "hard-ham-1", "spam-1")]
+    assert spam.tolist() == [0, 0, 1]
+
+
+def test_the_mails_are_whole() -> None:
+    real(spam_assassin, "npm")
+
+    contents, spam = spam_assassin.raw()
+
+    assert (len(contents), len(spam), spam.sum()) == (5839, 5839, 1729)
+    assert contents[0].startswith(b"From exmh-workers-admin@redhat.com  Thu Aug 22 12:36:23 2002\n")
+
+
+def test_pictures_are_read_in_the_order_of_their_axes(place: Place) -> None:
+    pictures = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    labels = np.array([9, 0], np.uint8)
+    idx = {
+        "images-idx3-ubyte.gz": struct.pack(">4B3I", 0, 0, 8, 3, *pictures.shape) + pictures.tobytes(),
+        "labels-idx1-ubyte.gz": struct.pack(">4BI", 0, 0, 8, 1, *labels.shape) + labels.tobytes(),
+    }
+    files = {
+        f"{fashion_mnist.FOLDER}{part}-{name}": gzip.compress(content)
+        for part in ("train", "t10k")
+        for name, content in idx.items()
+    }
+    place(fashion_mnist, "debian", fashion_mnist.FOLDER, files)
+
+    for part in fashion_mnist.raw():
+        np.testing.assert_array_equal(part[0], pictures)
+        np.testing.assert_array_equal(part[1], labels)
+        assert all(array.flags.writeable for array in part)
+
+
+def test_fashion_mnist_is_whole() -> None:
+    real(fashion_mnist, "debian")
+
+    for (pictures, labels), rows in zip(fashion_mnist.raw(), (60_000, 10_000), strict=True):
+        assert pictures.shape == (rows, 28, 28)
+        assert np.bincount(labels).tolist() == [rows // 10] * len(fashion_mnist.LABELS)
