@@ -223,7 +223,8 @@ def _known(feature: Feature, column: int, one: InputTensor, dtype: np.dtype[np.g
 def _median(known: Tensor) -> Tensor:
     """(values, ...) -> (...): the value in the middle of those that are there, the lower of two; NaN of none."""
     middle = np.maximum((~np.isnan(known)).sum(axis=0) - 1, 0) // 2
-    return np.take_along_axis(np.sort(known, axis=0), np.expand_dims(middle, 0), axis=0)[0]
+    median: Tensor = np.take_along_axis(np.sort(known, axis=0), np.expand_dims(middle, 0), axis=0)[0]
+    return median
 
 
 def _most_frequent(known: Tensor) -> Tensor:
