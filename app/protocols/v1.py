@@ -125,5 +125,5 @@ async def _predict(model: Model, body: bytes, limits: BodyLimits, nonfinite: Non
         except OutsideDomain as error:
             if model.manifest is None:
                 raise
-            raise v1_codec.outside(error.violations, model.manifest, by_columns=asked.columns) from error
+            raise v1_codec.outside(error.violations, model.manifest, asked) from error
         return await encoded(outputs, lambda: v1_predictions.encode(outputs, asked, model.manifest, nonfinite))

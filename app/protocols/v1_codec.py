@@ -200,9 +200,9 @@ def _wrong(
             yield f"{where}{row}{rest[0]}{field}{rest[1]}: {str(error).removeprefix('[0]: ')}"
 
 
-def outside(violations: Sequence[Violation], manifest: Manifest, *, by_columns: bool) -> InvalidInput:
+def outside(violations: Sequence[Violation], manifest: Manifest, asked: PredictRequest) -> InvalidInput:
     """Values outside their feature's range, told in the words of the body."""
-    return told_together([violation_text(v, manifest, by_columns=by_columns) for v in violations])
+    return told_together([violation_text(v, manifest, by_columns=asked.columns) for v in violations])
 
 
 def example(feed: Tensors, manifest: Manifest | None) -> list[Any]:

@@ -82,17 +82,18 @@ async def _explained(request: Request, model: Model, body: bytes) -> bytes:
 
 def _planned(model: Model, asked: ExplainRequest, most_rows: int) -> Plan:
     """Raises InvalidInput for what predictions refuse too, and for more rows than one request may have."""
-    model.signature.check(asked.tensors)
+    tensors = asked.given.tensors
+    model.signature.check(tensors)
     try:
-        model.check_domains(asked.tensors)
+        model.check_domains(tensors)
     except OutsideDomain as error:
         if model.manifest is None:
             raise
-        raise v1_codec.outside(error.violations, model.manifest, by_columns=False) from error
-    absent = absent_row(asked.tensors, model.manifest)
-    parts = inputs(asked.tensors, absent, model.manifest)
+        raise v1_codec.outside(error.violations, model.manifest, asked.given) from error
+    absent = absent_row(tensors, model.manifest)
+    parts = inputs(tensors, absent, model.manifest)
     explanations = [(one, coalitions(one.parts, asked.samples)) for one in parts]
-    rows = sum(every.rows for _, every in explanations) + asked.rows + 1
+    rows = sum(every.rows for _, every in explanations) + asked.given.rows + 1
     if rows > most_rows:
         told = f"these explanations take {rows} rows through the model, wanted at most {most_rows}"
         raise InvalidInput(f"{told}: send fewer instances at a time, or ask for fewer samples")
@@ -103,10 +104,10 @@ def _planned(model: Model, asked: ExplainRequest, most_rows: int) -> Plan:
 
 async def _explanations(model: Model, plan: Plan) -> list[dict[str, Any]]:
     """One an instance."""
-    target, tensors = plan.asked.target, plan.asked.tensors
+    target, asked = plan.asked.target, plan.asked.given
     empty = await model.infer(plan.absent, priority=BEHIND_ALL)
     whole: list[tuple[Any, Tensor]] = []
-    async for rows, outputs in _run(model, _taken(tensors), plan.asked.rows, plan.together):
+    async for rows, outputs in _run(model, _taken(asked.tensors), asked.rows, plan.together):
         v1_predictions.check_rows(outputs, rows)
         predictions = v1_predictions.predictions(outputs, rows, model.manifest)
         whole += zip(predictions, map(np.asarray, outputs[target.tensor]), strict=True)

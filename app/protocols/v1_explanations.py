@@ -17,6 +17,7 @@ from app.manifest import Manifest
 from app.protocols import v1_codec
 from app.protocols.allowance import BodyLimits
 from app.protocols.elements import NonFinite, kind_of
+from app.protocols.v1_codec import PredictRequest
 from app.protocols.v1_values import index_of
 
 PARAMETERS = {"output", "samples"}
@@ -41,10 +42,9 @@ class Target:
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """A decoded request. samples: orders to draw; None for as many as are usual."""
+    """A decoded request. given: what is explained. samples: orders to draw; None for the usual number."""
 
-    tensors: Tensors
-    rows: int
+    given: PredictRequest
     target: Target
     samples: int | None
 
@@ -87,12 +87,10 @@ def decode(
     if "instances" not in request or "inputs" in request:
         raise InvalidInput('wanted {"instances": [...]}, row by row')
     parameters = v1_codec.parameters_of(request, PARAMETERS)
-    target, samples = _target(parameters, signature, manifest), parameters.get("samples")
-    if "samples" in parameters and (type(samples) is not int or samples < 1):
-        told = samples if type(samples) in (int, float) else kind_of(samples)
-        raise InvalidInput(f"parameters.samples: {told}, wanted an integer, 1 or more")
+    target, samples = _target(parameters, signature, manifest), _samples(parameters)
     tensors = v1_codec.read_rows(request["instances"], signature, manifest, limits, nonfinite)
-    return ExplainRequest(tensors, len(request["instances"]), target, samples)
+    given = PredictRequest(tensors, len(request["instances"]), columns=False)
+    return ExplainRequest(given, target, samples)
 
 
 def _target(parameters: dict[str, Any], signature: Signature, manifest: Manifest | None) -> Target:
@@ -108,6 +106,14 @@ def _target(parameters: dict[str, Any], signature: Signature, manifest: Manifest
         return Target(parts["name"], tuple(int(axis) for axis in re.findall("[0-9]+", parts["index"])))
     wanted = [*known] if manifest else [f"{one}, {one}[0]" for one in known]
     raise InvalidInput(f"parameters.output: {name[:40]!r}, wanted one of {listed(wanted)}")
+
+
+def _samples(parameters: dict[str, Any]) -> int | None:
+    samples = parameters.get("samples", 1)
+    if type(samples) not in (int, float) or samples < 1 or samples != samples // 1:
+        told = samples if type(samples) in (int, float) else kind_of(samples)
+        raise InvalidInput(f"parameters.samples: {told}, wanted an integer, 1 or more")
+    return int(samples) if "samples" in parameters else None
 
 
 def place_of(target: Target, row: Tensor) -> int:
