@@ -9,6 +9,7 @@ is typical anyway is no part: it cannot change anything.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,11 @@ from app.inference.coalitions import Present
 from app.inference.signature import Tensor, Tensors
 from app.manifest import InputTensor, Manifest
 
-MOST_CELLS = 64
-"""Parts of one array, over all of its axes; an image has 8 along its height and 8 along its width."""
+CELLS_ALONG = 8
+"""Parts along the height of an image, and along its width."""
+
+MOST_CELLS = CELLS_ALONG**2
+"""Parts of one array, over all of its axes."""
 
 SLICES = 20
 """Parts of one sound."""
@@ -30,9 +34,11 @@ WORD = re.compile(r"\s*\S+(?:\s+$)?")
 
 Places = NDArray[np.intp]
 
+Shares = NDArray[np.floating]
 
-class Piece(Protocol):
-    """One named input of one row.
+
+class Pieces(Protocol):
+    """One tensor of one instance, in parts.
 
     differs: (parts,), true where a part is not what would stand in its place anyway.
     """
@@ -40,22 +46,20 @@ class Piece(Protocol):
     differs: NDArray[np.bool_]
 
     def rows(self, present: Present) -> Tensor:
-        """(rows, parts) -> the input in each row."""
+        """(rows, parts) -> the tensor of these rows."""
 
-    def told(self, shares: NDArray[np.floating]) -> Any:
-        """(parts,) -> the shares as an answer has them."""
+    def told(self, shares: Shares) -> dict[str, Any]:
+        """(parts,) -> the shares of every named input, as an answer has them."""
 
 
 class Elements:
     """Numbers, categories, and all else whose elements keep their place.
 
-    value, absent: of one shape.
-    cells:         the part that each element of the value is in.
-    shown:         the part that each element of the answer is in; those of one part divide its share.
+    value, absent: of one shape. cells: the part that each element is in.
     """
 
-    def __init__(self, value: Tensor, absent: Tensor, cells: Places, shown: Places) -> None:
-        self._value, self._absent, self._cells, self._shown = value, absent, cells, shown
+    def __init__(self, value: Tensor, absent: Tensor, cells: Places) -> None:
+        self._value, self._absent, self._cells = value, absent, cells
         changed = np.not_equal(value, absent)
         if value.dtype.kind == "f":
             changed = changed & ~(np.isnan(value) & np.isnan(absent))
@@ -63,109 +67,138 @@ class Elements:
         self.differs[cells[changed]] = True
 
     def rows(self, present: Present) -> Tensor:
-        """See `Piece`."""
+        """See `Pieces`."""
         return np.where(present[:, self._cells], self._value, self._absent)
 
-    def told(self, shares: NDArray[np.floating]) -> Any:
-        """See `Piece`."""
+
+class Columns(Elements):
+    """Single values, each a part."""
+
+    def __init__(self, names: Sequence[str], value: Tensor, absent: Tensor) -> None:
+        super().__init__(value, absent, np.arange(len(names)))
+        self._names = names
+
+    def told(self, shares: Shares) -> dict[str, Any]:
+        """See `Pieces`."""
+        return dict(zip(self._names, shares, strict=True))
+
+
+class Block(Elements):
+    """A named input that fills its tensor. shown: the part that each element of the answer is in; those of one part
+    divide its share."""
+
+    def __init__(self, name: str, value: Tensor, absent: Tensor, cells: Places, shown: Places) -> None:
+        super().__init__(value, absent, cells)
+        self._name, self._shown = name, shown
+
+    def told(self, shares: Shares) -> dict[str, Any]:
+        """See `Pieces`."""
         sizes = np.bincount(self._shown.ravel(), minlength=len(shares))
-        return (shares / np.maximum(sizes, 1).astype(shares.dtype))[self._shown]
+        return {self._name: (shares / np.maximum(sizes, 1).astype(shares.dtype))[self._shown]}
 
 
 class Words:
-    """A text."""
+    """A text, each of its words a part; a column of its tensor."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
         self._words = np.array(WORD.findall(text) or [text] * bool(text), np.object_)
         self.differs = np.ones(len(self._words), np.bool_)
 
     def rows(self, present: Present) -> Tensor:
-        """See `Piece`."""
-        return np.array(["".join(self._words[row]) for row in present], np.object_)
+        """See `Pieces`."""
+        return np.array([["".join(self._words[row])] for row in present], np.object_)
 
-    def told(self, shares: NDArray[np.floating]) -> Any:
-        """See `Piece`."""
-        return [[word.strip(), share] for word, share in zip(self._words, shares, strict=True)]
+    def told(self, shares: Shares) -> dict[str, Any]:
+        """See `Pieces`."""
+        return {self._name: [[word.strip(), share] for word, share in zip(self._words, shares, strict=True)]}
 
 
-class Input:
-    """One row of all inputs, in parts.
+class Parts:
+    """Several pieces with all of their parts, those of the first first."""
 
-    tensors: tensor -> its named pieces, each a column, or only one, which fills it.
-    """
+    def __init__(self, pieces: Sequence[Pieces]) -> None:
+        self._pieces = pieces
+        self._ends = [*accumulate(len(one.differs) for one in pieces)][:-1]
+        self.differs = np.concatenate([one.differs for one in pieces])
 
-    def __init__(self, tensors: Mapping[str, Mapping[str, Piece]], filled: frozenset[str]) -> None:
-        self._tensors, self._filled = tensors, filled
-        pieces = {name: piece for named in tensors.values() for name, piece in named.items()}
-        self._differs = np.concatenate([piece.differs for piece in pieces.values()])
-        self.parts = int(self._differs.sum())
+    def each(self, present: Present) -> list[Tensor]:
+        """(rows, parts) -> of each of the pieces what it makes of its own."""
+        own = np.split(present, self._ends, axis=1)
+        return [one.rows(part) for one, part in zip(self._pieces, own, strict=True)]
+
+    def told(self, shares: Shares) -> dict[str, Any]:
+        """See `Pieces`."""
+        own = np.split(shares, self._ends)
+        named = [one.told(part) for one, part in zip(self._pieces, own, strict=True)]
+        return {name: told for one in named for name, told in one.items()}
+
+
+class Texts(Parts):
+    """A tensor of texts and categories, column by column."""
+
+    def rows(self, present: Present) -> Tensor:
+        """See `Pieces`."""
+        return np.concatenate(self.each(present), axis=1)
+
+
+class Instance:
+    """All tensors of one instance, in parts. parts: how many there are; what is typical anyway does not count."""
+
+    def __init__(self, tensors: Mapping[str, Pieces]) -> None:
+        self._names, self._all = [*tensors], Parts([*tensors.values()])
+        self.parts = int(self._all.differs.sum())
 
     def rows(self, present: Present) -> Tensors:
         """(rows, parts) -> the tensors of these rows."""
-        every = np.ones((len(present), len(self._differs)), np.bool_)
-        every[:, self._differs] = present
-        tensors, at = {}, 0
-        for tensor, named in self._tensors.items():
-            columns = []
-            for piece in named.values():
-                columns.append(piece.rows(every[:, at : at + len(piece.differs)]))
-                at += len(piece.differs)
-            tensors[tensor] = columns[0] if tensor in self._filled else np.stack(columns, axis=1)
-        return tensors
+        every = np.ones((len(present), len(self._all.differs)), np.bool_)
+        every[:, self._all.differs] = present
+        return dict(zip(self._names, self._all.each(every), strict=True))
 
-    def told(self, shares: NDArray[np.floating]) -> dict[str, Any]:
+    def told(self, shares: Shares) -> dict[str, Any]:
         """(parts,) -> the shares of every named input, as an answer has them."""
-        every = np.zeros(len(self._differs), shares.dtype)
-        every[self._differs] = shares
-        told, at = {}, 0
-        for named in self._tensors.values():
-            for name, piece in named.items():
-                told[name] = piece.told(every[at : at + len(piece.differs)])
-                at += len(piece.differs)
-        return told
+        every = np.zeros(len(self._all.differs), shares.dtype)
+        every[self._all.differs] = shares
+        return self._all.told(every)
 
 
-def inputs(tensors: Tensors, absent: Tensors, manifest: Manifest | None) -> list[Input]:
-    """Each row in parts. absent: the row that `absent_row` gives."""
-    rows = len(next(iter(tensors.values())))
+def instance(tensors: Tensors, row: int, absent: Tensors, manifest: Manifest | None) -> Instance:
+    """A row in parts. absent: the row that `absent_row` gives."""
     if manifest is None:
-        filled = frozenset(tensors)
-        return [
-            Input({name: {name: _piece(None, x[row], absent[name][0])} for name, x in tensors.items()}, filled)
-            for row in range(rows)
-        ]
-    filled = frozenset(one.tensor for one in manifest.inputs if one.features[0].shape)
-    return [
-        Input(
-            {one.tensor: _pieces(one, tensors[one.tensor][row], absent[one.tensor][0]) for one in manifest.inputs},
-            filled,
-        )
-        for row in range(rows)
-    ]
+        return Instance({name: _array(name, x[row, ...], absent[name][0, ...]) for name, x in tensors.items()})
+    return Instance(
+        {one.tensor: _pieces(one, tensors[one.tensor][row], absent[one.tensor][0]) for one in manifest.inputs}
+    )
 
 
-def _pieces(one: InputTensor, value: Tensor, absent: Tensor) -> dict[str, Piece]:
-    first = one.features[0]
+def _pieces(one: InputTensor, value: Tensor, absent: Tensor) -> Pieces:
+    first, names = one.features[0], [feature.name for feature in one.features]
+    if first.layout:
+        shown = cells = grid(first.image_size[:2], CELLS_ALONG)
+        if "C" in first.layout:
+            cells = np.broadcast_to(np.expand_dims(shown, first.layout.index("C")), value.shape)
+        return Block(first.name, value, absent, cells, shown)
+    if first.kind == "audio":
+        cells = grid(value.shape, SLICES)
+        return Block(first.name, value, absent, cells, np.unique(cells))
     if first.shape:
-        return {first.name: _piece(first, value, absent)}
-    return {
-        feature.name: _piece(feature, value[column, ...], absent[column, ...])
-        for column, feature in enumerate(one.features)
-    }
+        return _array(first.name, value, absent)
+    if all(feature.kind != "text" for feature in one.features):
+        return Columns(names, value, absent)
+    columns = [(feature, slice(at, at + 1)) for at, feature in enumerate(one.features)]
+    return Texts(
+        [
+            Words(feature.name, value[at].item())
+            if feature.kind == "text"
+            else Columns([feature.name], value[at], absent[at])
+            for feature, at in columns
+        ]
+    )
 
 
-def _piece(feature: Feature | None, value: Tensor, absent: Tensor) -> Piece:
-    """feature: None where the model has no manifest."""
-    kind = "number" if feature is None else feature.kind
-    if kind == "text" and not value.shape:
-        return Words(value.item())
-    if feature is not None and feature.layout:
-        shown = cells = grid(feature.image_size[:2], per_axis(feature.image_size[:2]))
-        if "C" in feature.layout:
-            cells = np.broadcast_to(np.expand_dims(shown, feature.layout.index("C")), value.shape)
-        return Elements(value, absent, cells, shown)
-    cells = grid(value.shape, SLICES if kind == "audio" else per_axis(value.shape))
-    return Elements(value, absent, cells, np.unique(cells) if kind == "audio" else cells)
+def _array(name: str, value: Tensor, absent: Tensor) -> Block:
+    cells = grid(value.shape, per_axis(value.shape))
+    return Block(name, value, absent, cells, cells)
 
 
 def per_axis(shape: Sequence[int]) -> int:

@@ -5,7 +5,7 @@ sent when those are back, so an explanation takes one run at most from everyone 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,10 @@ from app.bodies import body_response, decoded, read_body, unless_gone
 from app.errors import DeadlineExceeded, InvalidInput, OutsideDomain
 from app.inference.coalitions import AllCoalitions, Floats, Walks, coalitions
 from app.inference.model import Model
-from app.inference.parts import Input, absent_row, inputs
+from app.inference.parts import Instance, absent_row, instance
 from app.inference.scheduler import BEHIND_ALL
 from app.inference.signature import Tensor, Tensors
+from app.manifest import Manifest
 from app.protocols import v1_codec, v1_explanations, v1_predictions
 from app.protocols.elements import dump
 from app.protocols.v1_explanations import ExplainRequest
@@ -50,15 +51,19 @@ async def explain(request: Request, name: str, version: str | None = None) -> Re
 class Plan:
     """What has to be run.
 
-    absent:       one row in which every part is absent.
-    explanations: each instance in parts, and the coalitions of these.
-    together:     rows of one run.
+    absent:   one row in which every part is absent.
+    together: rows of one run.
     """
 
     asked: ExplainRequest
     absent: Tensors
-    explanations: Sequence[tuple[Input, AllCoalitions | Walks]]
     together: int
+    manifest: Manifest | None
+
+    def taken_apart(self, row: int) -> tuple[Instance, AllCoalitions | Walks]:
+        """An instance in parts, and the coalitions of these. Made when it is its turn: all at once would be much."""
+        one = instance(self.asked.given.tensors, row, self.absent, self.manifest)
+        return one, coalitions(one.parts, self.asked.samples)
 
 
 async def _explained(request: Request, model: Model, body: bytes) -> bytes:
@@ -91,15 +96,17 @@ def _planned(model: Model, asked: ExplainRequest, most_rows: int) -> Plan:
             raise
         raise v1_codec.outside(error.violations, model.manifest, asked.given) from error
     absent = absent_row(tensors, model.manifest)
-    parts = inputs(tensors, absent, model.manifest)
-    explanations = [(one, coalitions(one.parts, asked.samples)) for one in parts]
-    rows = sum(every.rows for _, every in explanations) + asked.given.rows + 1
-    if rows > most_rows:
-        told = f"these explanations take {rows} rows through the model, wanted at most {most_rows}"
-        raise InvalidInput(f"{told}: send fewer instances at a time, or ask for fewer samples")
     row_bytes = sum(tensor.nbytes for tensor in absent.values())
     together = min(model.limits.max_rows or 1, MOST_TOGETHER, MOST_BYTES // max(row_bytes, 1))
-    return Plan(asked, absent, explanations, max(together, 1))
+    plan = Plan(asked, absent, max(together, 1), model.manifest)
+    rows, row = asked.given.rows + 1, 0
+    while rows <= most_rows and row < asked.given.rows:
+        rows += plan.taken_apart(row)[1].rows
+        row += 1
+    if rows > most_rows:
+        told = f"these explanations take more than {most_rows} rows through the model"
+        raise InvalidInput(f"{told}: send fewer instances at a time, or ask for fewer samples")
+    return plan
 
 
 async def _explanations(model: Model, plan: Plan) -> list[dict[str, Any]]:
@@ -112,7 +119,8 @@ async def _explanations(model: Model, plan: Plan) -> list[dict[str, Any]]:
         predictions = v1_predictions.predictions(outputs, rows, model.manifest)
         whole += zip(predictions, map(np.asarray, outputs[target.tensor]), strict=True)
     told = []
-    for (one, every), (prediction, row) in zip(plan.explanations, whole, strict=True):
+    for number, (prediction, row) in enumerate(whole):
+        one, every = await asyncio.to_thread(plan.taken_apart, number)
         place = v1_explanations.place_of(target, row)
         base, value = v1_explanations.values_of(target, place, empty, 1)[0], row.reshape(-1)[place]
         values = await _values(model, plan, one, every, place)
@@ -129,7 +137,7 @@ async def _explanations(model: Model, plan: Plan) -> list[dict[str, Any]]:
     return told
 
 
-async def _values(model: Model, plan: Plan, one: Input, every: AllCoalitions | Walks, place: int) -> Floats:
+async def _values(model: Model, plan: Plan, one: Instance, every: AllCoalitions | Walks, place: int) -> Floats:
     """The number that is explained, of each coalition of an instance's parts."""
     runs = _run(model, lambda start, stop: one.rows(every.present(start, stop)), every.rows, plan.together)
     target = plan.asked.target

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.inference.parts import Words, absent_row, grid, inputs
+from app.inference.parts import Instance, Words, absent_row, grid, instance
 from app.inference.signature import Tensors
 from app.manifest import Manifest
 from tests.manifests import HEIGHT, LENGTH, WIDTH, manifest
@@ -27,8 +27,12 @@ def absent(described: Manifest, dtype: Any = np.float32) -> Any:
     return absent_row({"x": np.zeros((1, 1), dtype)}, described)["x"].tolist()
 
 
+def apart(tensors: Tensors, described: Manifest | None, row: int = 0) -> Instance:
+    return instance(tensors, row, absent_row(tensors, described), described)
+
+
 def told(tensors: Tensors, described: Manifest | None, shares: Any) -> dict[str, Any]:
-    [one] = inputs(tensors, absent_row(tensors, described), described)
+    one = apart(tensors, described)
     found = one.told(np.array(shares, np.float32))
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
 
@@ -68,7 +72,7 @@ def test_without_a_manifest_nothing_is_0_and_every_input_is_told_by_its_name() -
 def test_every_single_value_that_is_not_typical_is_a_part() -> None:
     described = of(LENGTH, WIDTH, HEIGHT, golden=[[1, 2, 3]])
     tensors = {"x": np.array([[1, 7, 8], [4, 2, 3]], np.float32)}
-    first, second = inputs(tensors, absent_row(tensors, described), described)
+    first, second = (apart(tensors, described, row) for row in range(2))
     assert (first.parts, second.parts) == (2, 1)
     present = np.array([[True, True], [True, False], [False, False]])
     rows = first.rows(present)["x"]
@@ -90,7 +94,7 @@ def test_an_image_falls_into_cells_of_all_its_channels_which_divide_their_share(
     described = of({"kind": "image", "layout": layout, "shape": shape, "minimum": 0, "maximum": 9})
     image = np.full((1, *shape), 5, np.uint8)
     tensors = {"x": image}
-    [one] = inputs(tensors, absent_row(tensors, described), described)
+    one = apart(tensors, described)
     assert one.parts == 64
     present = np.ones((2, 64), np.bool_)
     present[1, 9] = False  # of the second row and the second column
@@ -119,7 +123,7 @@ def test_black_cells_are_no_parts() -> None:
 def test_a_sound_falls_into_slices(samples: int, slices: int) -> None:
     described = of({"kind": "audio", "shape": [samples], "sample_rate": 8000})
     tensors = {"x": np.ones((1, samples), np.float32)}
-    [one] = inputs(tensors, absent_row(tensors, described), described)
+    one = apart(tensors, described)
     rows = one.rows(np.eye(slices, dtype=np.bool_))["x"]
     assert rows.sum(axis=0).tolist() == [1] * samples
     assert told(tensors, described, range(slices)) == {"f0": list(range(slices))}
@@ -130,24 +134,24 @@ def test_a_sound_falls_into_slices(samples: int, slices: int) -> None:
 )
 def test_an_array_falls_into_no_more_than_64_blocks(shape: tuple[int, ...], parts: int) -> None:
     tensors = {"x": np.ones((1, *shape), np.float32)}
-    [one] = inputs(tensors, absent_row(tensors, None), None)
+    one = apart(tensors, None)
     assert one.parts == parts
     assert one.rows(np.zeros((2, parts), np.bool_))["x"].shape == (2, *shape)
     assert np.sum(told(tensors, None, [2] * parts)["x"]) == pytest.approx(2 * parts, abs=1e-4)
 
 
 def test_a_text_falls_into_words_that_keep_the_space_between_them() -> None:
-    words = Words(" not  bad\nat all ")
-    every, some, none = words.rows(np.array([[1, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0]], np.bool_))
+    words = Words("said", " not  bad\nat all ")
+    [every], [some], [none] = words.rows(np.array([[1, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0]], np.bool_))
     assert (every, some, none) == (" not  bad\nat all ", " not all ", "")
-    assert words.told(np.array([4.0, 3.0, 2.0, 1.0])) == [["not", 4], ["bad", 3], ["at", 2], ["all", 1]]
+    assert words.told(np.array([4.0, 3.0, 2.0, 1.0])) == {"said": [["not", 4], ["bad", 3], ["at", 2], ["all", 1]]}
 
 
 @pytest.mark.parametrize(("text", "parts"), [("", 0), (" \n", 1), ("one", 1)])
 def test_a_text_without_words_is_one_part_or_none(text: str, parts: int) -> None:
-    words = Words(text)
+    words = Words("said", text)
     assert len(words.differs) == parts
-    assert words.rows(np.ones((1, parts), np.bool_)).tolist() == [text]
+    assert words.rows(np.ones((1, parts), np.bool_)).tolist() == [[text]]
 
 
 def test_texts_and_categories_of_one_tensor_are_parts_side_by_side() -> None:

@@ -170,9 +170,9 @@ function words(pairs, say) {
 
 // The picture as the model takes it, each cell in the colour of what it adds, as strong as that is much.
 function heatMap(feature, shares, told, say) {
-  const flat = feature.kind === "image" ? shares : shares.flat(feature.shape.length - 2);
-  const cells = cellsOf(flat);
-  const [height, width] = [flat.length, flat[0].length];
+  const [height, width] =
+    feature.kind === "image" ? [shares.length, shares[0].length] : feature.shape.filter((size) => size !== 1);
+  const cells = cellsOf(shares.flat(Infinity), height, width);
   const most = Math.max(...cells.map((one) => Math.abs(one.share))) || 1;
   const shown = feature.kind === "image" ? pictureOf(told.values[feature.name], feature) : undefined;
   return html`<div class="heat">
@@ -200,21 +200,21 @@ function heatMap(feature, shares, told, say) {
 }
 
 // The cells that an image was taken apart into, the share of each put together from those of its pixels.
-function cellsOf(shares) {
+function cellsOf(shares, height, width) {
   const stretches = (size) => {
     const count = Math.min(size, MOST_CELLS);
     const start = (i) => Math.ceil((i * size) / count);
     return Array.from({ length: count }, (_, i) => [start(i), start(i + 1) - start(i)]);
   };
-  return stretches(shares.length).flatMap(([y, high], row) =>
-    stretches(shares[0].length).map(([x, wide], column) => ({
+  return stretches(height).flatMap(([y, high], row) =>
+    stretches(width).map(([x, wide], column) => ({
       row,
       column,
       x,
       y,
       wide,
       high,
-      share: shares[y][x] * wide * high,
+      share: shares[y * width + x] * wide * high,
     })),
   );
 }
