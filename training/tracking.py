@@ -4,6 +4,7 @@ Without MLFLOW_TRACKING_URI everything lies in runs/: a SQLite file and the arti
 `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows them.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -12,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
 import mlflow
 from mlflow import MlflowClient
@@ -33,6 +37,7 @@ class Tracker:
     """Where runs are kept. runs: the folder of the runs, for the SQLite file and its artifacts."""
 
     def __init__(self, runs: Path) -> None:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._artifacts: str | None = None
         if SERVER not in os.environ:
             runs.mkdir(parents=True, exist_ok=True)
