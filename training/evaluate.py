@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.manifest import Evaluation, Metric
+from app.manifest import Evaluation, Metric, Slice
 from training.baselines import Baseline
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
@@ -35,22 +35,43 @@ def answers(served: Served, rows: Rows) -> list[Array]:
     return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
-def evaluate(served: Served, baseline: Baseline, test: Rows, measures: Sequence[Measure]) -> Evaluation:
-    """measures: the first is the one that the verdict is about."""
+def evaluate(
+    served: Served,
+    baseline: Baseline,
+    test: Rows,
+    measures: Sequence[Measure],
+    thresholds: tuple[float | None, float | None] = (None, None),
+    groups: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Evaluation:
+    """measures:   the first is the one that the verdict and the figures by group are about.
+    thresholds: of the network and of the baseline, where labels are answered by one.
+    groups:     in words -> which of the rows belong to it.
+    """
     ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(_metric(measure, ours, theirs, targets) for measure in measures)
+    metrics = tuple(_metric(measure, ours, theirs, targets, thresholds) for measure in measures)
     judgement = verdict(metrics[0], advantage(measures[0], ours, theirs, targets), baseline.description, len(test))
-    return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
+    slices = [
+        _slice(group, _metric(measures[0], ours[rows], theirs[rows], targets[rows], thresholds), int(rows.sum()))
+        for group, rows in (groups or {}).items()
+    ]
+    return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement, slices=tuple(slices))
 
 
-def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array) -> Metric:
+def _metric(
+    measure: Measure, ours: Array, theirs: Array, targets: Array, thresholds: tuple[float | None, float | None]
+) -> Metric:
+    mine, other = thresholds
     return Metric(
         name=measure.name,
-        model=measure.of(ours, targets),
-        baseline=measure.of(theirs, targets),
+        model=measure.at(mine, ours, targets),
+        baseline=measure.at(other, theirs, targets),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets)),
+        interval=interval(lambda rows: measure.at(mine, ours[rows], targets[rows]), len(targets)),
     )
+
+
+def _slice(group: str, metric: Metric, rows: int) -> Slice:
+    return Slice(group=group, rows=rows, model=metric.model, baseline=metric.baseline, interval=metric.interval)
 
 
 def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:
