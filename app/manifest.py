@@ -59,6 +59,10 @@ class OutputTensor(Record):
         return self
 
 
+PAGE = "report.html"
+"""Beside the two: the page of the training, for people."""
+
+
 class Data(Record):
     """Where the training data came from and how they were divided."""
 

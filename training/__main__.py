@@ -1,12 +1,12 @@
-"""`python -m training`: list, table, fit, evaluate, export, folds, range."""
+"""`python -m training`: list, table, fit, evaluate, export, folds, range, compress."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from training import run
+from training import compress, run
 from training.errors import TrainingFailed
-from training.evaluate import check
+from training.evaluate import check, evaluate
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.table import table
@@ -61,9 +61,11 @@ def parser() -> argparse.ArgumentParser:
     swept = _command(commands, "range", sweep_recipe, "find a learning rate by a sweep over all of them", recipe=True)
     for command in (folds, swept):
         command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
+    what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
+    smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
-    for command in (saved, export):
+    for command in (saved, export, smaller):
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
     for command in (fit, export, published):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
@@ -97,7 +99,7 @@ def export_run(options: argparse.Namespace) -> int:
 
 def evaluate_run(options: argparse.Namespace) -> int:
     saved = run.reopen(options.recipe, options.runs, options.run)
-    evaluation = run.measure(saved)
+    evaluation = evaluate(run.seen(saved), saved.recipe.measures)
     print(f"{metrics_table(evaluation.metrics)}\n\n{evaluation.verdict}\n{saved.folder}")
     check(evaluation.metrics, saved.recipe.accept)
     return 0
@@ -110,6 +112,14 @@ def fold_recipe(options: argparse.Namespace) -> int:
 
 def sweep_recipe(options: argparse.Namespace) -> int:
     print(run.sweep_rates(options.recipe, options.runs, options.seed))
+    return 0
+
+
+def compress_run(options: argparse.Namespace) -> int:
+    saved = run.reopen(options.recipe, options.runs, options.run)
+    told = compress.table(run.compressed(saved), saved.recipe.measures[0])
+    (saved.folder / "compressed.md").write_text(told + "\n")
+    print(f"{told}\n\n{saved.folder}")
     return 0
 
 
