@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and the decision that costs least; chosen on rows that were not learnt."""
+"""Probabilities that mean what they say, and decisions that cost least; fitted on rows that were not learnt."""
 
 import math
 
@@ -26,6 +26,15 @@ def fit_temperature(served: Served, validation: Rows) -> None:
         given = served.outputs(dict(validation.inputs))[torch.arange(len(validation)), validation.targets]
         losses.append(-given.clamp_min(torch.finfo(given.dtype).tiny).log().mean().item())
     served.temperature.copy_(TEMPERATURES[int(np.argmin(losses))])
+
+
+def break_even(_: Array, __: Array, *, miss: float, false_alarm: float) -> float:
+    """The probability at which both answers are expected to cost the same. It takes calibrated probabilities and no
+    rows, so it is the better one where rows of the second class are few, as chance has no say in it.
+
+    miss, false_alarm: as in `cheapest_threshold`. Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
+    """
+    return false_alarm / (false_alarm + miss)
 
 
 def cheapest_threshold(probabilities: Array, classes: Array, *, miss: float, false_alarm: float) -> float:

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from training.baselines import logistic_regression
 from training.datasets import breast_cancer
 from training.fit import Steps
-from training.metrics import ACCURACY, AUC, CROSS_ENTROPY, recall_of
+from training.metrics import ACCURACY, AUC, BRIER, CALIBRATION_ERROR, CROSS_ENTROPY, recall_of
 from training.networks.perceptron import Classifier
 from training.networks.served import softmax
 from training.recipe import Recipe
@@ -37,8 +37,10 @@ recipe = Recipe(
         weight_decay=1.0,
         patience=40,
     ),
+    members=5,
     head=softmax,
-    measures=(AUC, ACCURACY, CROSS_ENTROPY, recall_of("malignant", 0)),
+    calibrate=True,
+    measures=(AUC, ACCURACY, CROSS_ENTROPY, BRIER, CALIBRATION_ERROR, recall_of("malignant", 0)),
     baseline=logistic_regression,
     accept={"auc": 0.985, "accuracy": 0.955},
 )
