@@ -41,30 +41,24 @@ NUMBERS = {
     ),
     "all_util": Column("utilisation_all", "Balance to limit over all credit", "%", minimum=0, maximum=500),
     "delinq_2yrs": Column(
-        "late_payments_2_years", "Times 30 or more days late in the past 2 years", "", "integer", minimum=0, maximum=100
+        "late_payments_2y", "Times 30 or more days late in the past 2 years", "", "integer", minimum=0, maximum=100
     ),
     "acc_now_delinq": Column("late_accounts", "Accounts now late", "", "integer", minimum=0, maximum=100),
     "delinq_amnt": Column("late_amount", "Owed on accounts now late", MONEY, minimum=0, maximum=10_000_000),
     "inq_last_6mths": Column(
-        "inquiries_6_months",
+        "inquiries_6m",
         "By lenders in the past 6 months, without those for cars and houses",
         "",
         "integer",
         minimum=0,
         maximum=200,
     ),
-    "inq_last_12m": Column(
-        "inquiries_12_months", "By lenders in the past 12 months", "", "integer", minimum=0, maximum=200
-    ),
+    "inq_last_12m": Column("inquiries_12m", "By lenders in the past 12 months", "", "integer", minimum=0, maximum=200),
     "inq_fi": Column("inquiries_finance", "For personal loans", "", "integer", minimum=0, maximum=200),
     "num_il_tl": Column("instalment_loans", "Ever taken", "", "integer", minimum=0, maximum=500),
     "open_il_6m": Column("instalment_loans_active", "Being paid back now", "", "integer", minimum=0, maximum=200),
-    "open_il_12m": Column(
-        "instalment_loans_12_months", "Taken in the past 12 months", "", "integer", minimum=0, maximum=200
-    ),
-    "open_il_24m": Column(
-        "instalment_loans_24_months", "Taken in the past 24 months", "", "integer", minimum=0, maximum=200
-    ),
+    "open_il_12m": Column("instalment_loans_12m", "Taken in the past 12 months", "", "integer", minimum=0, maximum=200),
+    "open_il_24m": Column("instalment_loans_24m", "Taken in the past 24 months", "", "integer", minimum=0, maximum=200),
     "total_bal_il": Column("instalment_balance", "Still owed on them", MONEY, minimum=0, maximum=10_000_000),
     "total_il_high_credit_limit": Column(
         "instalment_limit", "What they amounted to when taken", MONEY, minimum=0, maximum=10_000_000

@@ -1,8 +1,15 @@
 """Loan risk: will a loan be in arrears? From what is known when somebody asks for it; 5 % are.
 
-Expect: FIGURES
-Source: a perceptron on numbers and one-hot categories; width, dropout and penalty by 5-fold cross-validation, twice.
-Data: Lending Club, 2016.
+Expect: PR-AUC .093 (.091 to .093 over 5 seeds; guessing has .052), AUC .668 (.666 to .668), 19 % of the bad loans
+among the riskiest tenth; 15 s on one core. Logistic regression has .087, .671 and 20 %: a tie. At the costs in the
+card the decisions cost 554 thousand dollars for 1,000 applications (550 to 554), logistic regression's 551, and
+granting every loan 533. In 5-fold cross-validation, done twice over the other rows: PR-AUC .123 +- .009, AUC .688 +-
+.030, cost 533 and 536 for granting all; logistic regression .119, .689 and 535, gradient boosting .102 and .667.
+Source: a perceptron on numbers and one-hot categories; width, dropout and penalty by that cross-validation. Class
+weights did not rank better and spoilt the probabilities; thresholds chosen on validation cost more than the one that
+follows from the costs. training/EXPERIMENTS.md has the figures.
+Data: Lending Club, 2016, without the lender's own verdict: with its interest rate and grade logistic regression has
+.163 and .753 in cross-validation.
 """
 
 from functools import partial
@@ -50,7 +57,7 @@ def card(ours: Trained) -> str:
         [
             "## What a decision costs",
             f"A loan that is granted and goes bad is taken to cost {LOST:.0%} of it, an assumption. One that is "
-            f"refused and would have been paid back costs the interest of a year, {RATE:.1%}, as the outcome is that of "
+            f"refused and would have been paid back costs a year's interest, {RATE:.1%}, as the outcome is that of "
             f"about the first year. The mean loan is ${LOAN:.1f}k. So `bad` is answered from a probability of "
             f"{ours.threshold:.3f} on, where both are expected to cost the same. In thousands of dollars for 1,000 "
             "applications, with other assumptions beside:",
@@ -107,8 +114,8 @@ recipe = Recipe(
     intended_use="Teaching and testing: a table of numbers and categories with a rare outcome, and decisions by what "
     "they cost. Never for a decision about a person.",
     limits="9,857 loans that one American lender granted in early 2016. Those it refused are not among them, and what "
-    "became of the loans is known for about a year only. It ranks a little better than chance (AUC near .7), and what "
-    "its decisions save is within chance.",
+    "became of the loans is known for about a year only. It ranks better than chance (AUC near 0.67), no better than "
+    "logistic regression; at the costs that are assumed, its refusals saved nothing on the held-out rows.",
     dataset=lending_club.load,
     network=partial(MixedClassifier, sizes=lending_club.SIZES, hidden=(32,), dropout=0.5),
     steps=Steps(
@@ -129,7 +136,7 @@ recipe = Recipe(
         BRIER,
         CALIBRATION_ERROR,
         Measure("recall_in_10_percent_review", True, partial(recall_in_review, share=0.1)),
-        Measure("cost_per_1000", False, partial(cost_per_1000, miss=MISS, false_alarm=FALSE_ALARM), decided=True),
+        Measure("cost_per_1000_kusd", False, partial(cost_per_1000, miss=MISS, false_alarm=FALSE_ALARM), decided=True),
     ),
     baseline=logistic_regression_of_mixed,
     accept={"pr_auc": 0.08, "auc": 0.64},

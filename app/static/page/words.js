@@ -36,6 +36,7 @@ const ACRONYMS = {
   auc: "AUC",
   f1: "F1",
   hdl: "HDL",
+  kusd: "kUSD",
   ldl: "LDL",
   mae: "MAE",
   mse: "MSE",

@@ -117,6 +117,14 @@ def test_a_temperature_takes_back_what_a_network_is_too_sure_of() -> None:
     assert cross_entropy(served.outputs({"x": x}).numpy(), targets.numpy()) < before
 
 
+def test_a_few_rows_that_are_all_judged_rightly_make_no_network_surer_than_it_may_be() -> None:
+    x = torch.tensor([[-1.0], [1.0]]).repeat(20, 1)
+    split = split_into((Answer("probabilities", "probabilities", "y", ""),))
+    served = Served([Sure()], softmax, split, calibrated=True)
+    fit_temperature(served, Rows({"x": x}, (x[:, 0] > 0).long()))
+    assert 0.5 < served.temperature.item() < 1
+
+
 def test_an_ensemble_answers_with_the_mean_of_its_members_split_as_its_answers_are() -> None:
     def member(factor: float) -> nn.Module:
         layer = nn.Linear(1, 2, bias=False)
