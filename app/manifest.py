@@ -136,7 +136,7 @@ class Curves(Record):
 
 
 class Training(Record):
-    """What is needed to run the training again."""
+    """What is needed to run the training again. epsilon: of the differential privacy of the training rows, if any."""
 
     recipe: str
     seed: int
@@ -145,6 +145,7 @@ class Training(Record):
     settings: dict[str, str | int | float | bool | None]
     versions: dict[str, str]
     curves: Curves | None = None
+    epsilon: float | None = None
 
 
 class Summary(Record):
