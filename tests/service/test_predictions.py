@@ -111,7 +111,7 @@ def test_numbers_and_categories_in_two_tensors_are_one_instance_whose_gaps_are_f
         [guessed] = predict(unknown).json()["predictions"]
         assert guessed["probabilities"]["bad"] != bad
         assert predict(wrong).json() == {
-            "error": 'instances[0].loan_term: "48 months", wanted one of 36 months, 60 months'
+            "error": "instances[0].loan_term: '48 months', wanted one of 36 months, 60 months"
         }
 
 
