@@ -87,16 +87,31 @@ class Metric(Record):
     interval: tuple[float, float] | None = None
 
 
+class Slice(Record):
+    """The first metric over one group of the test rows, such as the loans of one term.
+
+    interval: as a metric's. A figure may differ between groups for what they are made of, not for how they are judged.
+    """
+
+    group: str
+    rows: int
+    model: float
+    baseline: float
+    interval: tuple[float, float] | None = None
+
+
 class Evaluation(Record):
     """The test split, looked at once.
 
     baseline: what the network is compared with, in words.
     verdict:  one honest sentence on whether the network earns its keep.
+    slices:   by group, where the data have groups; they may overlap.
     """
 
     baseline: str
     metrics: tuple[Metric, ...]
     verdict: str
+    slices: tuple[Slice, ...] = ()
 
 
 class Curves(Record):

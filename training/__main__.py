@@ -1,4 +1,4 @@
-"""`python -m training`: list, table, fit, evaluate, export, compress, sync."""
+"""`python -m training`: list, table, fit, evaluate, export, folds, range, compress, sync."""
 
 import argparse
 import sys
@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   python -m training sync models:/digits@best   what `fit --register best` has registered in MLflow
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
+  python -m training folds digits               how much do the rows matter? five-fold cross-validation
+  python -m training range digits               which learning rates learn? one sweep over all of them
 
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
@@ -56,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
     fit.epilog = NEW_MODEL
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
     fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
+    folds = _command(commands, "folds", fold_recipe, "cross-validate a recipe and its baseline", recipe=True)
+    folds.add_argument("--folds", type=_folds, default=5, metavar="N", help="default: 5")
+    swept = _command(commands, "range", sweep_recipe, "find a learning rate by a sweep over all of them", recipe=True)
+    for command in (folds, swept):
+        command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
@@ -104,6 +111,16 @@ def evaluate_run(options: argparse.Namespace) -> int:
     return 0
 
 
+def fold_recipe(options: argparse.Namespace) -> int:
+    print(run.cross_validate(options.recipe, options.runs, options.folds, options.seed).text(), end="")
+    return 0
+
+
+def sweep_recipe(options: argparse.Namespace) -> int:
+    print(run.sweep_rates(options.recipe, options.runs, options.seed))
+    return 0
+
+
 def compress_run(options: argparse.Namespace) -> int:
     saved = run.reopen(options.recipe, options.runs, options.run)
     told = compress.table(run.compressed(saved), saved.recipe.measures[0])
@@ -149,6 +166,12 @@ def _command(
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _folds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 2 on")
     return int(text)
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from training.datasets.dataset import Rows
 from training.metrics import Array, cross_entropy, rmse
@@ -31,9 +34,24 @@ def class_shares(train: Rows, _: Rows) -> Baseline:
 
 def logistic_regression(train: Rows, validation: Rows) -> Baseline:
     """On standardised columns; the penalty with the lowest validation cross-entropy."""
+    return _logistic_regression(train, validation, StandardScaler)
 
+
+def logistic_regression_of_mixed(train: Rows, validation: Rows) -> Baseline:
+    """On standardised numbers, the median and a sign where one is missing, and one-hot categories, which are the
+    inputs of whole numbers; the penalty as above."""
+    is_number = np.concatenate(
+        [np.full(tensor.flatten(1).shape[1], tensor.is_floating_point()) for tensor in train.inputs.values()]
+    )
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    categories = OneHotEncoder(handle_unknown="ignore")
+    columns = ((numbers, np.flatnonzero(is_number)), (categories, np.flatnonzero(~is_number)))
+    return _logistic_regression(train, validation, lambda: make_column_transformer(*columns))
+
+
+def _logistic_regression(train: Rows, validation: Rows, prepare: Callable[[], Any]) -> Baseline:
     def fitted(strength: float) -> Baseline:
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / strength, max_iter=10_000))
+        model = make_pipeline(prepare(), LogisticRegression(C=1 / strength, max_iter=10_000))
         model.fit(table(train), train.targets.numpy())
         return Baseline(f"logistic regression (L2 {strength:g})", lambda rows: model.predict_proba(table(rows)))
 

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and the decision that costs least; chosen on rows that were not learnt."""
+"""Probabilities that mean what they say, and decisions that cost least; fitted on rows that were not learnt."""
 
 import math
 
@@ -12,10 +12,14 @@ from training.networks.served import Served
 TEMPERATURES = torch.exp(torch.linspace(math.log(0.25), math.log(8.0), 141))
 """An eighth of an octave and finer than what a few hundred rows can tell."""
 
+EXPECTED = 0.5
+"""Standard deviation of a temperature's logarithm before any row is seen. Where a hundred rows are all judged rightly,
+the likeliest temperature is the lowest there is, and one mistake then costs dear; thousands of rows overrule it."""
+
 
 @torch.no_grad()
 def fit_temperature(served: Served, validation: Rows) -> None:
-    """Gives the temperature with the lowest cross-entropy of the whole ensemble.
+    """Gives the temperature that is most probable by the cross-entropy of the whole ensemble and by EXPECTED.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017; over a grid, since one number is looked for.
     """
@@ -24,8 +28,18 @@ def fit_temperature(served: Served, validation: Rows) -> None:
     for temperature in TEMPERATURES:
         served.temperature.copy_(temperature)
         given = served.outputs(dict(validation.inputs))[torch.arange(len(validation)), validation.targets]
-        losses.append(-given.clamp_min(torch.finfo(given.dtype).tiny).log().mean().item())
+        loss = -given.clamp_min(torch.finfo(given.dtype).tiny).log().sum()
+        losses.append((loss + temperature.log() ** 2 / (2 * EXPECTED**2)).item())
     served.temperature.copy_(TEMPERATURES[int(np.argmin(losses))])
+
+
+def break_even(_: Array, __: Array, *, miss: float, false_alarm: float) -> float:
+    """The probability at which both answers are expected to cost the same. It takes calibrated probabilities and no
+    rows, so it is the better one where rows of the second class are few, as chance has no say in it.
+
+    miss, false_alarm: as in `cheapest_threshold`. Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
+    """
+    return false_alarm / (false_alarm + miss)
 
 
 def cheapest_threshold(probabilities: Array, classes: Array, *, miss: float, false_alarm: float) -> float:

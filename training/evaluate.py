@@ -1,19 +1,22 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.manifest import Evaluation, Metric
+from app.manifest import Evaluation, Metric, Slice
 from training.baselines import Baseline
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
 from training.fit import ROWS_AT_ONCE
 from training.metrics import Array, Measure
 from training.networks.served import Served
+
+Some = NDArray[np.int64]
+"""Rows by their places; one may come twice."""
 
 BOOTSTRAP_SAMPLES = 1000
 FEWEST_ROWS = 30
@@ -36,55 +39,79 @@ def answers(served: Served, rows: Rows) -> list[Array]:
     return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
+Thresholds = tuple[float | None, float | None]
+"""From which the network and the baseline answer the second label; None for the likelier one."""
+
+
 @dataclass(frozen=True)
 class Look:
-    """The test split and what is answered to it: ours by the network, theirs by the baseline, `baseline` in words."""
+    """The test split and what is answered to it: ours by the network, theirs by the baseline, `baseline` in words.
+
+    groups: in words -> which of the rows belong to it.
+    """
 
     ours: Array
     theirs: Array
     targets: Array
     baseline: str
+    thresholds: Thresholds = (None, None)
+    groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def network(self, measure: Measure, rows: Some) -> float:
+        return measure.at(self.thresholds[0], self.ours[rows], self.targets[rows])
+
+    def simple(self, measure: Measure, rows: Some) -> float:
+        return measure.at(self.thresholds[1], self.theirs[rows], self.targets[rows])
 
 
-def look(served: Served, baseline: Baseline, test: Rows) -> Look:
+def look(
+    served: Served,
+    baseline: Baseline,
+    test: Rows,
+    thresholds: Thresholds = (None, None),
+    groups: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Look:
     """The one look at the test split."""
-    return Look(predict(served, test), baseline.predict(test), test.targets.numpy(), baseline.description)
+    given = (predict(served, test), baseline.predict(test), test.targets.numpy())
+    return Look(*given, baseline.description, thresholds, groups or {})
 
 
 def evaluate(seen: Look, measures: Sequence[Measure]) -> Evaluation:
-    """measures: the first is the one that the verdict is about."""
-    metrics = tuple(_metric(measure, seen) for measure in measures)
+    """measures: the first is the one that the verdict and the figures by group are about."""
+    everything = np.arange(len(seen.targets))
+    metrics = tuple(_metric(measure, seen, everything) for measure in measures)
     judgement = verdict(metrics[0], advantage(measures[0], seen), seen.baseline, len(seen.targets))
-    return Evaluation(baseline=seen.baseline, metrics=metrics, verdict=judgement)
+    slices = tuple(_slice(group, measures[0], seen, np.flatnonzero(rows)) for group, rows in seen.groups.items())
+    return Evaluation(baseline=seen.baseline, metrics=metrics, verdict=judgement, slices=slices)
 
 
-def _metric(measure: Measure, seen: Look) -> Metric:
+def _metric(measure: Measure, seen: Look, rows: Some) -> Metric:
     return Metric(
         name=measure.name,
-        model=measure.of(seen.ours, seen.targets),
-        baseline=measure.of(seen.theirs, seen.targets),
+        model=seen.network(measure, rows),
+        baseline=seen.simple(measure, rows),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda rows: measure.of(seen.ours[rows], seen.targets[rows]), len(seen.targets)),
+        interval=interval(lambda drawn: seen.network(measure, rows[drawn]), len(rows)),
     )
+
+
+def _slice(group: str, measure: Measure, seen: Look, rows: Some) -> Slice:
+    found = _metric(measure, seen, rows)
+    return Slice(group=group, rows=len(rows), model=found.model, baseline=found.baseline, interval=found.interval)
 
 
 def advantage(measure: Measure, seen: Look) -> tuple[float, float]:
     """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
-
-    def gain(rows: NDArray[np.int64]) -> float:
-        ours, theirs = (measure.of(given[rows], seen.targets[rows]) for given in (seen.ours, seen.theirs))
-        return sign * (ours - theirs)
-
-    return _spread(gain, len(seen.targets))
+    return _spread(lambda rows: sign * (seen.network(measure, rows) - seen.simple(measure, rows)), len(seen.targets))
 
 
-def interval(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float] | None:
+def interval(figure: Callable[[Some], float], rows: int) -> tuple[float, float] | None:
     """95 % of what the figure is over bootstrap samples of the rows; None where they are too few to say."""
     return _spread(figure, rows) if rows >= FEWEST_ROWS else None
 
 
-def _spread(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float]:
+def _spread(figure: Callable[[Some], float], rows: int) -> tuple[float, float]:
     random = np.random.default_rng(0)
     figures = [figure(random.integers(rows, size=rows)) for _ in range(BOOTSTRAP_SAMPLES)]
     low, high = np.quantile(figures, (0.025, 0.975))

@@ -17,11 +17,22 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Measure:
-    """of: (outputs, targets) -> the figure."""
+    """of: (outputs, targets) -> the figure. decided: of the labels that are answered, as probabilities of 0 and 1."""
 
     name: str
     higher_is_better: bool
     of: Callable[[Array, Array], float]
+    decided: bool = False
+
+    def at(self, threshold: float | None, outputs: Array, targets: Array) -> float:
+        """The figure where labels are answered from this threshold on; None for the likelier label."""
+        return self.of(decide(outputs, threshold) if self.decided else outputs, targets)
+
+
+def decide(probabilities: Array, threshold: float | None) -> Array:
+    """The label that is answered, with probability 1, of two; the second from the threshold on, None as of 0.5."""
+    second = probabilities[:, 1] >= threshold if threshold is not None else probabilities.argmax(axis=1) == 1
+    return np.stack([~second, second], axis=1).astype(float)
 
 
 def accuracy(probabilities: Array, classes: Array) -> float:
@@ -63,6 +74,12 @@ def recall_in_review(probabilities: Array, classes: Array, *, share: float) -> f
     """Share of the second class's rows among the rows that look most like it, where so many are reviewed."""
     reviewed = np.argsort(-probabilities[:, 1], kind="stable")[: max(1, round(share * len(classes)))]
     return float((classes[reviewed] == 1).sum() / max(1, (classes == 1).sum()))
+
+
+def cost_per_1000(probabilities: Array, classes: Array, *, miss: float, false_alarm: float) -> float:
+    """What the likelier labels cost, over 1,000 rows: misses of the second class, and false alarms of it."""
+    found = probabilities.argmax(axis=1) == 1
+    return float(1000 * (miss * (~found & (classes == 1)) + false_alarm * (found & (classes == 0))).mean())
 
 
 def pinball(quantiles: Array, targets: Array, *, levels: tuple[float, ...]) -> float:

@@ -62,6 +62,7 @@ def page(manifest: Manifest, shown: Shown) -> str:
         f"<h1>{escape(manifest.title)}</h1><p>{escape(manifest.description)}</p>",
         f"<h2>How good it is</h2><p>{escape(manifest.evaluation.verdict)}.</p>",
         _metrics(manifest.evaluation),
+        _slices(manifest.evaluation),
         "<h2>How it was trained</h2>",
         _png(shown.curves, "Loss and validation metric, epoch by epoch; the epoch that was kept is marked."),
         *_outcome(shown),
@@ -80,13 +81,28 @@ def _metrics(evaluation: Evaluation) -> str:
         (
             one.name.replace("_", " "),
             f"{one.model:.4g}",
-            f"{one.interval[0]:.4g} to {one.interval[1]:.4g}" if one.interval else "too few rows",
+            _span(one.interval),
             f"{one.baseline:.4g}",
             "higher" if one.higher_is_better else "lower",
         )
         for one in evaluation.metrics
     ]
     return _table(("metric", "network", "95 % interval", evaluation.baseline, "better is"), lines)
+
+
+def _slices(evaluation: Evaluation) -> str:
+    if not evaluation.slices:
+        return ""
+    lines = [
+        (one.group, str(one.rows), f"{one.model:.3g}", _span(one.interval), f"{one.baseline:.3g}")
+        for one in evaluation.slices
+    ]
+    title = f"<h3>By group: {evaluation.metrics[0].name.replace('_', ' ')}</h3>"
+    return title + _table(("group", "rows", "network", "95 % interval", evaluation.baseline), lines)
+
+
+def _span(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.3g} to {interval[1]:.3g}" if interval else "too few rows"
 
 
 def _outcome(shown: Shown) -> list[str]:

@@ -113,10 +113,12 @@ class Recipe:
             histories.append(history)
         if self.calibrate:
             fit_temperature(served, validation)
-        threshold = None
-        if self.threshold is not None:
-            threshold = self.threshold(predict(served, validation), validation.targets.numpy())
+        threshold = self.threshold_of(partial(predict, served), validation)
         return Trained(dataset, served, histories[0], seed, threshold)
+
+    def threshold_of(self, predict: Callable[[Rows], Array], validation: Rows) -> float | None:
+        """The one that suits a method best, chosen on validation; None where the likelier label is answered."""
+        return self.threshold(predict(validation), validation.targets.numpy()) if self.threshold else None
 
     def untrained(self, dataset: Dataset) -> Served:
         """What is served, before it has learnt anything: to be filled with saved weights."""

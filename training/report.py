@@ -42,6 +42,7 @@ class Report:
             self.outcome,
             f"## Held-out test split\n\n{metrics_table(self.evaluation.metrics)}",
             f"Baseline: {self.evaluation.baseline}. {self.evaluation.verdict}.",
+            slices_table(self.evaluation),
             f"## Run\n\n{self._facts()}",
             self.card,
         ]
@@ -69,6 +70,26 @@ def metrics_table(metrics: Sequence[Metric]) -> str:
     lines += [
         (m.name, f"{m.model:.4f}", f"{m.baseline:.4f}", "higher" if m.higher_is_better else "lower") for m in metrics
     ]
+    return markdown(lines)
+
+
+def slices_table(evaluation: Evaluation) -> str:
+    """The first metric by group; nothing where there are no groups."""
+    if not evaluation.slices:
+        return ""
+    lines = [("group", "rows", evaluation.metrics[0].name, "95 %", "baseline")]
+    lines += [
+        (s.group, str(s.rows), f"{s.model:.4f}", _span(s.interval), f"{s.baseline:.4f}") for s in evaluation.slices
+    ]
+    return f"### By group\n\n{markdown(lines)}"
+
+
+def _span(interval: tuple[float, float] | None) -> str:
+    return f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "too few rows"
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table, its first line the head."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
     rule = "| " + " | ".join("-" * width for width in widths) + " |"

@@ -7,13 +7,14 @@ import json
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from app.manifest import PAGE, Evaluation, Manifest, Parity
-from training import checkpoint, reproducible
+from training import checkpoint, folds, range_test, reproducible
 from training.checkpoint import Checkpoint
 from training.compress import Compressed, compress
 from training.curves import curves
@@ -21,6 +22,7 @@ from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
 from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
+from training.folds import Fitted, Folds
 from training.page import Shown, page
 from training.publish import describe, publish, written
 from training.recipe import Recipe, Trained, load
@@ -48,9 +50,9 @@ class Run:
 
 def fit(name: str, runs: Path, seed: int | None) -> Run:
     """Trains the recipe, by default with its own seed, and saves the run."""
-    folder = runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
     recipe = load(name)
-    return _train(Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed), folder)
+    begun = Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed)
+    return _train(begun, _new_folder(name, runs))
 
 
 def resume(name: str, runs: Path, folder: Path | None) -> Run:
@@ -77,6 +79,44 @@ def _train(begun: "Begun", folder: Path) -> Run:
         left.unlink()
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / CURVES)
     return Run(begun.name, recipe, trained, folder, seconds)
+
+
+def cross_validate(name: str, runs: Path, count: int, seed: int | None) -> Folds:
+    """Trains the recipe and its baseline once for each of so many folds, and saves the figures."""
+    recipe, started = load(name), time.perf_counter()
+    dataset = _dataset(recipe)
+    seed = recipe.seed if seed is None else seed
+
+    def network(part: Dataset) -> Fitted:
+        trained = recipe.train(part, seed)
+        return partial(predict, trained.served), trained.threshold
+
+    def baseline(part: Dataset) -> Fitted:
+        simple = recipe.baseline(part.train, part.validation).predict
+        return simple, recipe.threshold_of(simple, part.validation)
+
+    figures = folds.cross_validate(dataset, count, recipe.measures, network, baseline)
+    rows = len(dataset.train) + len(dataset.validation)
+    found = Folds(name, seed, rows, time.perf_counter() - started, figures)
+    folds.save(found, _new_folder(name, runs))
+    return found
+
+
+def sweep_rates(name: str, runs: Path, seed: int | None) -> str:
+    """Sweeps the learning rate of the recipe's network, saves the picture and says what is in it."""
+    recipe = load(name)
+    dataset = _dataset(recipe)
+    seed = recipe.seed if seed is None else seed
+    reproducible.start(seed)
+    network = recipe.network(dataset.train.inputs, dataset.train.targets)
+    found = range_test.sweep(network, dataset.train, recipe.steps, seed)
+    folder = _new_folder(name, runs)
+    range_test.save(found, recipe.title, recipe.steps.learning_rate, folder)
+    return f"{found.words(recipe.steps.learning_rate)}\n{folder / 'range.png'}"
+
+
+def _new_folder(name: str, runs: Path) -> Path:
+    return runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
 
 
 @dataclass(frozen=True)
@@ -123,8 +163,10 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
 
 def seen(run: Run) -> Look:
     """The test split, once."""
-    dataset = run.trained.dataset
-    return look(run.trained.served, run.recipe.baseline(dataset.train, dataset.validation), dataset.test)
+    dataset, recipe = run.trained.dataset, run.recipe
+    baseline = recipe.baseline(dataset.train, dataset.validation)
+    thresholds = (run.trained.threshold, recipe.threshold_of(baseline.predict, dataset.validation))
+    return look(run.trained.served, baseline, dataset.test, thresholds, dataset.groups)
 
 
 def compressed(run: Run) -> list[Compressed]:

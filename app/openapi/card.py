@@ -58,4 +58,7 @@ def _feature(feature: Feature) -> str:
 def _output(output: OutputTensor) -> str:
     if output.kind == "value":
         return f"`{output.name}` ({output.unit})" if output.unit else f"`{output.name}`"
-    return f"`label` ({', '.join(output.labels)}) and its `probability`"
+    start = (
+        f"; {output.labels[1]} from a probability of {output.threshold:.3g} on" if output.threshold is not None else ""
+    )
+    return f"`label` ({', '.join(output.labels)}{start}) and its `probability`"

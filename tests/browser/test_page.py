@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,6 +14,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browsing import REFUSED, visiting
 from tests.media import b64, picture, sound
+
+SHIPPED = Path(__file__).parents[2] / "models"
+
+SMALL = 8
+"""Models that serve beside the shipped ones."""
 
 Point = tuple[float, float]
 
@@ -71,7 +77,8 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
 ) -> None:
     with visiting(browser, address) as page:
         expect(page).to_have_title("Headrace")
-        expect(page.get_by_text("12 models ready to answer; 2 not available.")).to_be_visible()
+        shipped = len([folder for folder in SHIPPED.iterdir() if folder.is_dir()])
+        expect(page.get_by_text(f"{shipped + SMALL} models ready to answer; 2 not available.")).to_be_visible()
         for told in ("Ready", "v1", "CPU", "image classification"):
             expect(model(page, "Handwritten digits").get_by_text(told, exact=True)).to_be_visible()
         expect(model(page, "Leaves")).to_contain_text("v1 · stable")
@@ -135,6 +142,21 @@ def test_thirty_numbers_are_grouped_by_what_their_names_share(browser: Browser, 
         expect(predict(page)).to_contain_text("malignant")
 
 
+def test_a_rare_class_is_told_with_its_threshold_and_its_figures_by_group(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/loan-risk") as page:
+        groups = page.locator(".group summary")
+        expect(groups).to_have_text([*map(re.compile, ("Loan", "Applicant", "Utilisation", "Late", "Inq", "Instal"))])
+        page.get_by_label("Loan term").select_option("36 months")
+        groups.nth(1).click()
+        page.get_by_label("not known").check()
+        page.get_by_label("Applicant income check").select_option("not checked")
+        expect(predict(page)).to_contain_text("good")
+        expect(page.get_by_role("status", name="Answer")).to_contain_text("“bad” is answered from 16.1 % on.")
+        table = page.get_by_role("group", name="Figures by group")
+        expect(table.get_by_role("row", name="Term: 60 months")).to_contain_text("599")
+        expect(table.get_by_role("row")).to_have_count(1 + 9)
+
+
 @pytest.mark.parametrize("digit", DRAWN)
 def test_a_digit_that_is_drawn_is_the_digit_that_is_predicted(browser: Browser, address: str, digit: str) -> None:
     with visiting(browser, f"{address}/#/models/digits") as page:
@@ -169,17 +191,23 @@ def test_numbers_are_explained_by_what_the_largest_add_and_all_of_them_in_a_tabl
     example = service.get("/v1/models/breast-cancer/metadata").json()["example"]
     [told] = service.post("/v1/models/breast-cancer:explain", json=example).json()["explanations"]
     shares = sorted(told["attributions"].values(), key=abs, reverse=True)
+    texture = re.escape(f"{-100 * told['attributions']['mean_texture']:.1f}")
     with visiting(browser, f"{address}/#/models/breast-cancer") as page:
         why = explained(page)
         expect(why.get_by_role("heading")).to_have_text("Why malignant?")
-        expect(why).to_contain_text("The probability of malignant is > 99.9 %. With typical values it would be 1.7 %.")
+        typical = f"{100 * told['base']:.1f}".removesuffix(".0")
+        expect(why).to_contain_text(
+            f"The probability of malignant is > 99.9 %. With typical values it would be {typical} %."
+        )
         bars = why.get_by_role("list", name="What each part adds").get_by_role("listitem")
         expect(bars).to_have_count(11)
         expect(bars.first).to_have_text(re.compile(rf"Worst area 1956\s*{re.escape(f'+{100 * shares[0]:.1f}')}"))
         expect(bars.last).to_contain_text("20 others together")
         why.get_by_text("All values as a table").click()
         expect(why.get_by_role("row")).to_have_count(31)
-        expect(why.get_by_role("row", name="Mean texture")).to_have_text(re.compile(r"17.77\s*18.75\s*\u22121.5"))
+        expect(why.get_by_role("row", name="Mean texture")).to_have_text(
+            re.compile(rf"17.77\s*18.75\s*\u2212{texture}")
+        )
         assert_usable_by_everyone(page)
         page.get_by_label("Mean radius", exact=True).fill("10")
         expect(why).to_contain_text("The values have changed since.")

@@ -10,9 +10,12 @@ import pytest
 
 from app.inference.session import Session
 from app.inference.signature import DTYPES
+from app.manifest import read_manifest
 from tests import graphs
 from tests.manifests import manifest
 from tests.serving import serving
+
+SHIPPED = Path(__file__).parents[2] / "models"
 
 SAMPLES = {
     "BOOL": [[True, False], [False, False]],
@@ -84,6 +87,32 @@ def test_models_without_a_row_axis_serve_too(client: httpx.Client) -> None:
     x = np.ones((2, 3), np.float32)
     assert np.array_equal(infer(client, "fixed", ("x", x, "FP32"))["y"], 2 * x)
     assert np.array_equal(infer(client, "sum-of-rows", ("x", x, "FP32"))["y"], np.cumsum(x, axis=0))
+
+
+def test_numbers_and_categories_in_two_tensors_are_one_instance_whose_gaps_are_filled_in_the_graph() -> None:
+    with serving(SHIPPED, until="/v2/models/loan-risk/ready") as client:
+        found = client.get("/v1/models/loan-risk/metadata").json()
+        [labelled] = found["manifest"]["outputs"]
+        manifest = read_manifest(SHIPPED / "loan-risk" / str(found["version"]) / "manifest.json")
+        assert manifest
+        golden = manifest.golden
+        [instance] = found["example"]["instances"]
+        unknown = instance | {"applicant_years_employed": None}
+        wrong = instance | {"loan_term": "48 months"}
+
+        def predict(row: dict[str, object]) -> httpx.Response:
+            body = {"instances": [row], "parameters": {"probabilities": True}}
+            return client.post("/v1/models/loan-risk:predict", json=body)
+
+        [known] = predict(instance).json()["predictions"]
+        bad = known["probabilities"]["bad"]
+        assert bad == pytest.approx(golden.outputs["probabilities"][0][1], abs=golden.tolerance)
+        assert known["label"] == ("bad" if bad >= labelled["threshold"] else "good")
+        [guessed] = predict(unknown).json()["predictions"]
+        assert guessed["probabilities"]["bad"] != bad
+        assert predict(wrong).json() == {
+            "error": "instances[0].loan_term: '48 months', wanted one of 36 months, 60 months"
+        }
 
 
 def test_several_inputs_and_outputs(client: httpx.Client) -> None:

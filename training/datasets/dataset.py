@@ -95,6 +95,15 @@ class Rows:
         return dict(self.texts) or {name: tensor.numpy() for name, tensor in self.inputs.items()}
 
 
+def together(first: Rows, second: Rows) -> Rows:
+    """The rows of both, the first ones first."""
+    return Rows(
+        {name: torch.cat([tensor, second.inputs[name]]) for name, tensor in first.inputs.items()},
+        torch.cat([first.targets, second.targets]),
+        {name: np.concatenate([array, second.texts[name]]) for name, array in first.texts.items()},
+    )
+
+
 @dataclass(frozen=True)
 class Reader:
     """An ONNX graph from texts to the network's inputs. It makes the training's inputs and goes with the exported
@@ -145,11 +154,18 @@ class Dataset:
 
 def divide(rows: Rows, strata: NDArray[np.generic]) -> tuple[Rows, Rows, Rows]:
     """Train, validation and test rows, each with the same mixture of strata; the same rows every time."""
-    rest, test = train_test_split(np.arange(len(rows)), test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=strata)
+    train, validation, test = places(strata)
+    return rows.take(train), rows.take(validation), rows.take(test)
+
+
+def places(strata: NDArray[np.generic]) -> tuple[Tensor, Tensor, Tensor]:
+    """Where the rows of each part stand, in rising order."""
+    everything = np.arange(len(strata))
+    rest, test = train_test_split(everything, test_size=TEST_SHARE, random_state=SPLIT_SEED, stratify=strata)
     train, validation = train_test_split(
         rest, test_size=VALIDATION_SHARE / (1 - TEST_SHARE), random_state=SPLIT_SEED, stratify=strata[rest]
     )
-    return rows.take(_sorted(train)), rows.take(_sorted(validation)), rows.take(_sorted(test))
+    return _sorted(train), _sorted(validation), _sorted(test)
 
 
 def split_in_words(strata: str) -> str:

@@ -37,9 +37,13 @@ function classes(output, { label, probability, probabilities }) {
     <p class="name">${named(output.name)}</p>
     <p class="said">${label}<span class="hidden">, </span><span class="share">${percent(probability)}</span></p>
     ${output.description ? html`<p class="quiet">${output.description}</p>` : nothing}
+    ${output.threshold !== null ? html`<p class="quiet">${from(output)}</p>` : nothing}
     ${probabilities ? shares(label, probabilities) : nothing}
   `;
 }
+
+// What is answered from less or more than even odds looks wrong beside its probability, unless it is said.
+const from = ({ labels: [, second], threshold }) => `“${second}” is answered from ${percent(threshold)} on.`;
 
 function shares(label, probabilities) {
   const all = Object.entries(probabilities);

@@ -27,6 +27,7 @@ export function quality({ evaluation, parity, data }) {
         </tbody>
       </table>
     </div>
+    ${evaluation.slices?.length ? groups(evaluation) : nothing}
     <p class="quiet">
       Served as trained: PyTorch and onnxruntime differ by ${number(parity.max_abs_difference)} at most over
       ${plural(parity.rows, "row")}, in batches of ${parity.batches.join(", ")}; ${number(parity.tolerance)} is allowed.
@@ -56,6 +57,39 @@ function metric({ name, model, baseline, higher_is_better }) {
     ${cell(model, better > 0)}${cell(baseline, better < 0)}
   </tr>`;
 }
+
+// The first metric by group. A group's interval tells how much of a difference may be chance.
+const groups = ({ metrics: [first], slices, baseline }) =>
+  html`<details open>
+    <summary>${named(first.name)} by group</summary>
+    <div class="scrolls" tabindex="0" role="group" aria-label="Figures by group">
+      <table class="slices">
+        <thead>
+          <tr>
+            <th scope="col">Group</th>
+            <th scope="col">Rows</th>
+            <th scope="col">This network</th>
+            <th scope="col">95 %</th>
+            <th scope="col">${capital(baseline)}</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${slices.map(
+            ({ group, rows, model, baseline: simple, interval }) =>
+              html`<tr>
+                <th scope="row">${capital(group)}</th>
+                <td>${count(rows)}</td>
+                <td>${rounded(model)}</td>
+                <td>${interval ? `${rounded(interval[0])} to ${rounded(interval[1])}` : "too few rows"}</td>
+                <td>${rounded(simple)}</td>
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+  </details>`;
+
+const rounded = (value) => number(Number(value.toPrecision(3)));
 
 export function training({ recipe, seed, epochs, best_epoch, settings, versions, curves }, { name, version, report }) {
   return html`<section>

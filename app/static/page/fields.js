@@ -9,7 +9,7 @@ import { isDrawable } from "./picture.js";
 import { inWords, json, named, number, plural } from "./words.js";
 
 const WORTH_GROUPS = 13;
-const SMALLEST_GROUP = 3;
+const SMALLEST_GROUP = 2;
 
 export function fields(form) {
   const groups = form.features.length >= WORTH_GROUPS ? grouped(form.features) : [];

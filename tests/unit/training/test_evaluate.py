@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from app.manifest import Metric
-from training.baselines import class_shares, logistic_regression, ridge_regression
+from training.baselines import class_shares, logistic_regression, logistic_regression_of_mixed, ridge_regression
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
-from training.evaluate import Look, advantage, check, verdict
-from training.metrics import ACCURACY, R2, RMSE
+from training.evaluate import Look, advantage, check, evaluate, verdict
+from training.metrics import ACCURACY, R2, RMSE, Measure, cost_per_1000
 
 GOOD = Metric(name="accuracy", model=0.97, baseline=0.96, higher_is_better=True)
 LOW = Metric(name="rmse", model=5.0, baseline=6.0, higher_is_better=False)
@@ -63,3 +63,37 @@ def test_the_class_shares_are_those_of_the_training_rows() -> None:
     train = Rows({"features": torch.zeros(4, 1)}, torch.tensor([0, 1, 1, 1]))
 
     np.testing.assert_array_equal(class_shares(train, train).predict(train), [[0.25, 0.75]] * 4)
+
+
+def test_each_group_has_the_first_metric_of_its_own_rows_and_an_interval_only_where_they_are_many() -> None:
+    targets = np.arange(100) % 2.0
+    ours, theirs = np.eye(2)[targets.astype(int)], np.tile([0.6, 0.4], (100, 1))
+    ours[:10] = ours[:10, ::-1]
+    groups = {"early": np.arange(100) < 20, "late": np.arange(100) >= 20}
+
+    found = evaluate(Look(ours, theirs, targets, "guessing", groups=groups), [ACCURACY])
+
+    early, late = found.slices
+    assert (early.group, early.rows, early.model, early.baseline, early.interval) == ("early", 20, 0.5, 0.5, None)
+    assert (late.group, late.rows, late.model, late.baseline, late.interval) == ("late", 80, 1.0, 0.5, (1.0, 1.0))
+
+
+def test_what_is_decided_is_measured_at_each_ones_own_threshold() -> None:
+    targets = np.array([0.0, 0.0, 1.0, 1.0])
+    given = np.array([[0.9, 0.1], [0.7, 0.3], [0.7, 0.3], [0.2, 0.8]])
+    cost = Measure("cost", False, lambda p, y: cost_per_1000(p, y, miss=10, false_alarm=1), decided=True)
+
+    [likelier] = evaluate(Look(given, given, targets, ""), [cost]).metrics
+    [chosen] = evaluate(Look(given, given, targets, "", (0.3, 0.05)), [cost]).metrics
+
+    assert (likelier.model, likelier.baseline) == (2500, 2500)
+    assert (chosen.model, chosen.baseline) == (250, 500)
+
+
+def test_the_mixed_baseline_learns_from_numbers_from_their_absence_and_from_categories() -> None:
+    generator = torch.Generator().manual_seed(0)
+    numbers, categories = torch.randn(300, 2, generator=generator), torch.arange(300).unsqueeze(1) % 3
+    numbers[::4, 1] = torch.nan
+    for classes in (numbers[:, 0] > 0, numbers[:, 1].isnan(), categories[:, 0] == 1):
+        rows = Rows({"numbers": numbers, "categories": categories}, classes.long())
+        assert ACCURACY.of(logistic_regression_of_mixed(rows, rows).predict(rows), rows.targets.numpy()) > 0.98

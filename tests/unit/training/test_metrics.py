@@ -6,13 +6,15 @@ import torch
 from torch import nn
 
 from training.answers import Answer, split_into
-from training.calibrate import cheapest_threshold, fit_temperature
+from training.calibrate import break_even, cheapest_threshold, fit_temperature
 from training.datasets.dataset import Rows
 from training.metrics import (
     brier,
     calibration_error,
+    cost_per_1000,
     coverage,
     cross_entropy,
+    decide,
     hit_rate,
     mase,
     ndcg,
@@ -42,6 +44,17 @@ def test_calibration_error_is_the_distance_of_probabilities_from_shares_of_hits(
     assert calibration_error(probabilities, np.array([1, 1, 1, 0])) == pytest.approx(0)
     assert calibration_error(probabilities, np.array([0, 0, 0, 1])) == pytest.approx(0.5)
     assert calibration_error(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1, 0])) == 0
+
+
+def test_a_decision_is_the_second_label_from_the_threshold_on_or_the_likelier() -> None:
+    assert decide(PROBABILITIES, 0.2)[:, 1].tolist() == [0, 1, 1, 1, 0, 0, 1, 0, 0, 1]
+    assert decide(PROBABILITIES, None)[:, 1].tolist() == [0, 0, 0, 1, 0, 0, 1, 0, 0, 0]
+    assert (decide(PROBABILITIES, 0.2).sum(axis=1) == 1).all()
+
+
+def test_decisions_cost_what_is_missed_and_what_is_alarmed_for_nothing() -> None:
+    # One of the two rows of the second class is found, and one of the first taken for it.
+    assert cost_per_1000(PROBABILITIES, CLASSES, miss=7, false_alarm=2) == pytest.approx(1000 * (7 + 2) / 10)
 
 
 QUANTILES = np.array([[1.0, 2.0, 4.0], [0.0, 1.0, 2.0]])
@@ -80,6 +93,12 @@ def test_the_threshold_is_the_cheapest(miss: float, false_alarm: float, wanted: 
     assert cost(threshold) == min(map(cost, [*SECOND, 1.0]))
 
 
+def test_at_the_break_even_both_answers_are_expected_to_cost_the_same() -> None:
+    threshold = break_even(PROBABILITIES, CLASSES, miss=9.0, false_alarm=1.0)
+    assert threshold == pytest.approx(0.1)
+    assert threshold * 9.0 == pytest.approx((1 - threshold) * 1.0)
+
+
 class Sure(nn.Module):
     """Logits that are three times too sure."""
 
@@ -96,6 +115,14 @@ def test_a_temperature_takes_back_what_a_network_is_too_sure_of() -> None:
     fit_temperature(served, rows)
     assert served.temperature.item() == pytest.approx(3, rel=0.15)
     assert cross_entropy(served.outputs({"x": x}).numpy(), targets.numpy()) < before
+
+
+def test_a_few_rows_that_are_all_judged_rightly_make_no_network_surer_than_it_may_be() -> None:
+    x = torch.tensor([[-1.0], [1.0]]).repeat(20, 1)
+    split = split_into((Answer("probabilities", "probabilities", "y", ""),))
+    served = Served([Sure()], softmax, split, calibrated=True)
+    fit_temperature(served, Rows({"x": x}, (x[:, 0] > 0).long()))
+    assert 0.5 < served.temperature.item() < 1
 
 
 def test_an_ensemble_answers_with_the_mean_of_its_members_split_as_its_answers_are() -> None:

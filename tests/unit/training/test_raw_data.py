@@ -52,6 +52,36 @@ def test_lending_club_is_whole() -> None:
     assert [str(dtype) for dtype in loans.dtypes].count("Int32") == 14
 
 
+def test_an_application_has_no_answer_of_the_lender_and_every_value_within_its_range() -> None:
+    real(lending_club, "debian")
+
+    dataset = lending_club.load()
+
+    assert not {"int_rate", "sub_grade", "addr_state"} & {*lending_club.NUMBERS, *lending_club.CATEGORIES}
+    for part in (dataset.train, dataset.validation, dataset.test):
+        for at, column in enumerate(lending_club.NUMBERS.values()):
+            values = part.inputs["numbers"][:, at].numpy()
+            assert np.nanmin(values) >= column.minimum and np.nanmax(values) <= column.maximum
+            assert np.isnan(values).any() == (column.missing == "nan")
+            assert column.kind == "number" or (values == values.round()).all()
+        for at, size in enumerate(lending_club.SIZES):
+            assert set(part.inputs["categories"][:, at].tolist()) == set(range(size))
+
+
+def test_loans_are_grouped_by_all_that_the_data_tell_of_groups() -> None:
+    real(lending_club, "debian")
+
+    dataset = lending_club.load()
+
+    kinds = {name.partition(":")[0] for name in dataset.groups}
+    assert kinds == {"term", "income", "region"}
+    for kind in kinds:
+        each = [rows for name, rows in dataset.groups.items() if name.startswith(f"{kind}:")]
+        assert (np.sum(each, axis=0) == 1).all() and len(each[0]) == len(dataset.test)
+    long = dataset.groups["term: 60 months"]
+    assert (dataset.test.inputs["categories"].numpy()[long, 0] == 1).all()
+
+
 def test_days_of_the_index_are_read_month_first(place: Place) -> None:
     text = (
         b"Date,Open,High,Low,Close,Adj Close,Volume\n2/1/1999,1.5,4.5,0.5,2.5,2.25,3000000000\n2/10/1999,2,3,1,2,2,7\n"
