@@ -1,6 +1,6 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,49 +35,78 @@ def answers(served: Served, rows: Rows) -> list[Array]:
     return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
-def evaluate(served: Served, baseline: Baseline, test: Rows, measures: Sequence[Measure]) -> Evaluation:
-    """measures: the first is the one that the verdict is about."""
+def evaluate(
+    served: Served,
+    baseline: Baseline,
+    test: Rows,
+    measures: Sequence[Measure],
+    blocks: NDArray[np.int64] | None = None,
+) -> Evaluation:
+    """measures: the first is the one that the verdict is about. blocks: see `Dataset`; None if every row is one."""
     ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(_metric(measure, ours, theirs, targets) for measure in measures)
-    judgement = verdict(metrics[0], advantage(measures[0], ours, theirs, targets), baseline.description, len(test))
+    metrics = tuple(_metric(measure, ours, theirs, targets, blocks) for measure in measures)
+    gain = advantage(measures[0], ours, theirs, targets, blocks)
+    count = None if blocks is None else len(np.unique(blocks))
+    judgement = verdict(metrics[0], gain, baseline.description, len(test), count)
     return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
 
 
-def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array) -> Metric:
+def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array, blocks: NDArray[np.int64] | None) -> Metric:
     return Metric(
         name=measure.name,
         model=measure.of(ours, targets),
         baseline=measure.of(theirs, targets),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets)),
+        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets), blocks),
     )
 
 
-def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:
-    """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
+def advantage(
+    measure: Measure, ours: Array, theirs: Array, targets: Array, blocks: NDArray[np.int64] | None = None
+) -> tuple[float, float]:
+    """How much better ours is, as a 95 % interval over bootstrap samples of the blocks; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
     return _spread(
         lambda rows: sign * (measure.of(ours[rows], targets[rows]) - measure.of(theirs[rows], targets[rows])),
         len(targets),
+        blocks,
     )
 
 
-def interval(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float] | None:
-    """95 % of what the figure is over bootstrap samples of the rows; None where they are too few to say."""
-    return _spread(figure, rows) if rows >= FEWEST_ROWS else None
+def interval(
+    figure: Callable[[NDArray[np.int64]], float], rows: int, blocks: NDArray[np.int64] | None = None
+) -> tuple[float, float] | None:
+    """95 % of what the figure is over bootstrap samples of the rows, or of the blocks; None where they are too few."""
+    count = rows if blocks is None else len(np.unique(blocks))
+    return _spread(figure, rows, blocks) if count >= FEWEST_ROWS else None
 
 
-def _spread(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float]:
-    random = np.random.default_rng(0)
-    figures = [figure(random.integers(rows, size=rows)) for _ in range(BOOTSTRAP_SAMPLES)]
+def _spread(
+    figure: Callable[[NDArray[np.int64]], float], rows: int, blocks: NDArray[np.int64] | None
+) -> tuple[float, float]:
+    figures = [figure(sample) for sample in _samples(rows, blocks)]
     low, high = np.quantile(figures, (0.025, 0.975))
     return float(low), float(high)
 
 
-def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: int) -> str:
+def _samples(rows: int, blocks: NDArray[np.int64] | None) -> Iterator[NDArray[np.int64]]:
+    """Rows as often as chance has it, a block with all its rows. blocks: (rows,), the number of each row's."""
+    random = np.random.default_rng(0)
+    if blocks is None:
+        yield from (random.integers(rows, size=rows) for _ in range(BOOTSTRAP_SAMPLES))
+        return
+    order = np.argsort(blocks, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(blocks[order])) + 1)
+    for _ in range(BOOTSTRAP_SAMPLES):
+        yield np.concatenate([members[one] for one in random.integers(len(members), size=len(members))])
+
+
+def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: int, blocks: int | None = None) -> str:
+    """blocks: how many the rows make; None where every row is one."""
     told = f"{metric.name} {metric.model:.4g} against {metric.baseline:.4g} for {baseline}"
-    if rows < FEWEST_ROWS:
-        return f"{told}: {rows} rows are too few to tell more"
+    over = f"{rows} rows" + (f" in {blocks} blocks" if blocks else "")
+    if (blocks or rows) < FEWEST_ROWS:
+        return f"{told}: {over} are too few to tell more"
     low, high = interval
     if low > 0:
         judgement = "better than the baseline beyond chance"
@@ -85,7 +114,7 @@ def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: 
         judgement = "worse than the baseline beyond chance; prefer the baseline"
     else:
         judgement = "a tie, the difference being within chance; the baseline would serve as well"
-    return f"{told}: {judgement} (95 % interval of the advantage over {rows} rows: {low:+.2g} to {high:+.2g})"
+    return f"{told}: {judgement} (95 % interval of the advantage over {over}: {low:+.2g} to {high:+.2g})"
 
 
 def check(metrics: Sequence[Metric], accept: Mapping[str, float]) -> None:

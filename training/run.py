@@ -121,7 +121,7 @@ def measure(run: Run) -> Evaluation:
     """The test split, once."""
     dataset = run.trained.dataset
     baseline = run.recipe.baseline(dataset.train, dataset.validation)
-    return evaluate(run.trained.served, baseline, dataset.test, run.recipe.measures)
+    return evaluate(run.trained.served, baseline, dataset.test, run.recipe.measures, dataset.blocks)
 
 
 def conclude(run: Run, models: Path | None) -> Report:
