@@ -1,6 +1,7 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,42 +36,52 @@ def answers(served: Served, rows: Rows) -> list[Array]:
     return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
-def evaluate(
-    served: Served,
-    baseline: Baseline,
-    test: Rows,
-    measures: Sequence[Measure],
-    blocks: NDArray[np.int64] | None = None,
-) -> Evaluation:
-    """measures: the first is the one that the verdict is about. blocks: see `Dataset`; None if every row is one."""
-    ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(_metric(measure, ours, theirs, targets, blocks) for measure in measures)
-    gain = advantage(measures[0], ours, theirs, targets, blocks)
-    count = None if blocks is None else len(np.unique(blocks))
-    judgement = verdict(metrics[0], gain, baseline.description, len(test), count)
-    return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
+@dataclass(frozen=True)
+class Look:
+    """The test split and what is answered to it: ours by the network, theirs by the baseline, `baseline` in words.
+
+    blocks: as `Dataset`'s; None if every row is one.
+    """
+
+    ours: Array
+    theirs: Array
+    targets: Array
+    baseline: str
+    blocks: NDArray[np.int64] | None = None
 
 
-def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array, blocks: NDArray[np.int64] | None) -> Metric:
+def look(served: Served, baseline: Baseline, test: Rows, blocks: NDArray[np.int64] | None = None) -> Look:
+    """The one look at the test split."""
+    return Look(predict(served, test), baseline.predict(test), test.targets.numpy(), baseline.description, blocks)
+
+
+def evaluate(seen: Look, measures: Sequence[Measure]) -> Evaluation:
+    """measures: the first is the one that the verdict is about."""
+    metrics = tuple(_metric(measure, seen) for measure in measures)
+    blocks = None if seen.blocks is None else len(np.unique(seen.blocks))
+    judgement = verdict(metrics[0], advantage(measures[0], seen), seen.baseline, len(seen.targets), blocks)
+    return Evaluation(baseline=seen.baseline, metrics=metrics, verdict=judgement)
+
+
+def _metric(measure: Measure, seen: Look) -> Metric:
     return Metric(
         name=measure.name,
-        model=measure.of(ours, targets),
-        baseline=measure.of(theirs, targets),
+        model=measure.of(seen.ours, seen.targets),
+        baseline=measure.of(seen.theirs, seen.targets),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets), blocks),
+        interval=interval(lambda rows: measure.of(seen.ours[rows], seen.targets[rows]), len(seen.targets), seen.blocks),
     )
 
 
-def advantage(
-    measure: Measure, ours: Array, theirs: Array, targets: Array, blocks: NDArray[np.int64] | None = None
-) -> tuple[float, float]:
-    """How much better ours is, as a 95 % interval over bootstrap samples of the blocks; above 0 is better."""
+def advantage(measure: Measure, seen: Look) -> tuple[float, float]:
+    """How much better ours is, as a 95 % interval over bootstrap samples of the rows or blocks; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
-    return _spread(
-        lambda rows: sign * (measure.of(ours[rows], targets[rows]) - measure.of(theirs[rows], targets[rows])),
-        len(targets),
-        blocks,
-    )
+
+    def gain(rows: NDArray[np.int64]) -> float:
+        ours, theirs = (measure.of(given[rows], seen.targets[rows]) for given in (seen.ours, seen.theirs))
+        return sign * (ours - theirs)
+
+    return _spread(gain, len(seen.targets), seen.blocks)
 
 
 def interval(

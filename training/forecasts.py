@@ -1,4 +1,4 @@
-"""The simple forecasts that a network for series must be worth more than, each with the spread of its own past errors."""
+"""The simple forecasts that a network for series must beat, each with the spread of its own past errors."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,8 @@ def har(train: Rows, _: Rows, *, levels: tuple[float, ...]) -> Baseline:
     coefficients = har_coefficients(daily_volatility(**train.inputs), train.targets)
 
     def foreseen(rows: Rows) -> Array:
-        return np.exp(har_logs(daily_volatility(**rows.inputs), coefficients).numpy())
+        given: Array = har_logs(daily_volatility(**rows.inputs), coefficients).exp().numpy()
+        return given
 
     factors = _spread(train.targets.numpy() / foreseen(train), levels, middle=1.0)
     return Baseline("HAR regression", lambda rows: foreseen(rows)[:, None] * factors)
@@ -44,21 +45,21 @@ def ewma(rows: Rows) -> Array:
 
 
 def exponential_smoothing(train: Rows, _: Rows, *, levels: tuple[float, ...], share: float) -> Baseline:
-    """Of `sales`, from their mean on; the spread in units of the forecast and one piece. The last column is the quantile
-    of each row's service level.
+    """Of `sales`, from their mean on; the spread in units of the forecast and one piece. The last column is the
+    quantile of each row's service level.
 
     share: the weight of the newest week.
     """
 
     def foreseen(rows: Rows) -> Array:
         sales = rows.inputs["sales"].numpy()
-        level = sales.mean(axis=1)
+        level: Array = sales.mean(axis=1)
         for week in sales.T:
             level = share * week + (1 - share) * level
         return level
 
-    errors = (train.targets[:, 0].numpy() - (middle := foreseen(train))) / (middle + 1)
-    steps = _spread(errors, levels, middle=0.0)
+    fitted = foreseen(train)
+    steps = _spread((train.targets[:, 0].numpy() - fitted) / (fitted + 1), levels, middle=0.0)
 
     def quantiles(rows: Rows) -> Array:
         level = foreseen(rows)[:, None]

@@ -1,8 +1,8 @@
 """Losses that torch has not: of quantiles.
 
 The pinball loss of a level p costs p for each unit that the value lies above the quantile and 1 - p for each below; its
-minimum is the quantile. The absolute error is twice that of the median. Source: Koenker & Bassett, Regression Quantiles,
-1978.
+minimum is the quantile. The absolute error is twice that of the median.
+Source: Koenker & Bassett, Regression Quantiles, 1978.
 """
 
 from torch import Tensor

@@ -78,7 +78,7 @@ def coverage(quantiles: Array, targets: Array) -> float:
 
 
 def coverage_error(quantiles: Array, targets: Array, *, levels: tuple[float, ...]) -> float:
-    """How far the coverage is from what the levels promise. quantiles: (rows, columns), the first of them the levels'."""
+    """How far the coverage is from what the levels promise. quantiles: (rows, columns), the levels' first."""
     return abs(coverage(quantiles[:, : len(levels)], targets) - (levels[-1] - levels[0]))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from app.manifest import Evaluation, Manifest, Parity, explain
+from app.manifest import PAGE, Evaluation, Manifest, Parity, explain
 from training.answers import Answer
 from training.datasets.dataset import Column, Dataset, Rows
 from training.errors import UnfitDataset
@@ -87,15 +87,20 @@ def _checked(fields: dict[str, Any]) -> Manifest:
         raise UnfitDataset(f"the manifest cannot be written: {explain(error)}") from error
 
 
-def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:
-    """Adds the next version of the model, with its file's hash, unless its newest is the same to the byte."""
+def written(manifest: Manifest, graph: bytes) -> bytes:
+    """manifest.json, with the hash of the graph."""
     manifest = manifest.model_copy(update={"files": {"model.onnx": sha256(graph).hexdigest()}})
-    files = {"model.onnx": graph, "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode()}
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def publish(graph: bytes, manifest: Manifest, page: str, models: Path) -> Published:
+    """Adds the next version of the model, with its hash and its page, unless the newest is the same to the byte."""
+    files = {"model.onnx": graph, "manifest.json": written(manifest, graph)}
     model = models / manifest.name
     newest = max(_versions(model), default=0)
     if newest and all(_holds(model / str(newest) / name, content) for name, content in files.items()):
         return Published(model / str(newest), added=False)
-    _write(files, model / str(newest + 1))
+    _write({**files, PAGE: page.encode()}, model / str(newest + 1))
     return Published(model / str(newest + 1), added=True)
 
 
@@ -135,7 +140,8 @@ def _values(rows: Rows, tensor: str, at: int, column: Column) -> NDArray[Any]:
 
 
 def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
-    """Texts, images and sounds have none but that nothing is missing; an image has the distribution of its pixels."""
+    """Texts, sounds and what is always the same have none but what is missing; an image has that of its pixels, a
+    series that of all its numbers."""
     if column.kind in ("text", "audio"):
         return {"missing": 0.0}
     if column.kind == "category":
@@ -143,6 +149,8 @@ def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
         shares = {name: six_digits(count / values.size) for name, count in zip(column.categories, counts, strict=True)}
         return {"shares": {name: share for name, share in shares.items() if share}, "missing": 0.0}
     known = values[~np.isnan(values)].astype(float)
+    if column.kind != "image" and known.min(initial=np.inf) == known.max(initial=-np.inf):
+        return {"missing": 1 - len(known) / values.size}
     return {
         "mean": six_digits(known.mean()),
         "standard_deviation": six_digits(known.std()),

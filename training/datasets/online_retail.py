@@ -47,8 +47,8 @@ COLUMNS_OF = {
     "sales": (
         Column(
             "sales",
-            f"Pieces sold in each of the last {WINDOW} weeks in which the shop was open, the oldest first; returns left "
-            "out, a week with a single bulk order counted as a good week",
+            f"Pieces sold in each of the last {WINDOW} weeks that the shop was open, the oldest first; returns left "
+            "out, a week with a bulk order cut to what a very good week sells",
             "pieces",
             shape=(WINDOW,),
             minimum=0,
@@ -117,8 +117,8 @@ def load() -> Dataset:
         sha256=fingerprint(units, scale, weeks),
         columns=COLUMNS_OF,
         target=Target("pieces", "Pieces sold in the next week", "pieces"),
-        split=f"by time, of {units.shape[1]} weeks of {len(units)} steadily sold articles: the last {TEST_WEEKS} for the "
-        f"test, the {VALIDATION_WEEKS} before them for validation, the rest to train",
+        split=f"by time, of {units.shape[1]} weeks of {len(units)} steadily sold articles: the last {TEST_WEEKS} for "
+        f"the test, the {VALIDATION_WEEKS} before them for validation, the rest to train",
         train=parts["train"],
         validation=parts["validation"],
         test=Rows({**test.inputs, "service_level": levels.unsqueeze(1)}, test.targets),

@@ -27,13 +27,15 @@ BLOCK_DAYS = 20
 """Rows of neighbouring days share most of their days, so an interval is made of blocks of them."""
 
 PRICES = tuple(
-    Column(name, f"{what} of the last {WINDOW} trading days, the oldest first", "points", shape=(WINDOW,), **limits)
-    for name, what, limits in [
-        ("open", "First price", {"minimum": 0.01, "maximum": 1e6}),
-        ("high", "Highest price", {"minimum": 0.01, "maximum": 1e6}),
-        ("low", "Lowest price", {"minimum": 0.01, "maximum": 1e6}),
-        ("close", "Last price", {"minimum": 0.01, "maximum": 1e6}),
-    ]
+    Column(
+        name,
+        f"{what} price of each of the last {WINDOW} trading days, the oldest first",
+        "points",
+        shape=(WINDOW,),
+        minimum=0.01,
+        maximum=1e6,
+    )
+    for name, what in (("open", "First"), ("high", "Highest"), ("low", "Lowest"), ("close", "Last"))
 )
 
 
@@ -89,4 +91,5 @@ def garman_klass(
     Source: Garman & Klass, On the Estimation of Security Price Volatilities from Historical Data, 1980.
     """
     variance = 0.5 * np.log(high / low) ** 2 - (2 * np.log(2) - 1) * np.log(close / open) ** 2
-    return np.sqrt(variance)
+    volatility: NDArray[np.float64] = np.sqrt(variance)
+    return volatility

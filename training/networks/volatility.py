@@ -1,7 +1,8 @@
 """Volatility out of prices: everything from Garman-Klass to the last exponential inside the graph.
 
 A heterogeneous autoregression (HAR) of the log volatility is fitted once, by least squares, and kept; a network that
-reads the days one behind the other learns what it leaves, and the spread. Source: Corsi, A Simple Approximate Long-Memory Model of Realized Volatility,
+reads the days one behind the other learns what it leaves, and the spread.
+Source: Corsi, A Simple Approximate Long-Memory Model of Realized Volatility,
 2009.
 """
 
@@ -37,7 +38,8 @@ class VolatilityQuantiles(nn.Module):
         daily = daily_volatility(open, high, low, close)  # (rows, days)
         steps = self.output(self.recurrent(_steps(daily, close)))  # (rows, quantiles)
         foreseen = har_logs(daily, self.har).unsqueeze(1)  # (rows, 1)
-        return ordered(torch.cat([steps[:, :1] + foreseen, steps[:, 1:]], dim=1)).exp()
+        logs = ordered(torch.cat([steps[:, :1] + foreseen, steps[:, 1:]], dim=1))
+        return logs.exp()
 
 
 def daily_volatility(open: Tensor, high: Tensor, low: Tensor, close: Tensor) -> Tensor:  # noqa: A002, the price's name
@@ -60,7 +62,8 @@ def har_coefficients(daily: Tensor, targets: Tensor) -> Tensor:
     """By least squares of the logs, (4,). targets: (rows,) in % a day."""
     means = har_means(daily)
     design = torch.cat([means, torch.ones_like(means[:, :1])], dim=1).double()
-    return torch.linalg.lstsq(design, targets.double().log().unsqueeze(1)).solution.squeeze(1).float()
+    fitted: Tensor = torch.linalg.lstsq(design, targets.double().log().unsqueeze(1)).solution
+    return fitted.squeeze(1).float()
 
 
 def _steps(daily: Tensor, close: Tensor) -> Tensor:

@@ -69,9 +69,9 @@ def card(ours: Trained) -> str:
             *lines,
             "",
             f"Low to high held {coverage(network[:, : len(ANSWERED)], test.targets.numpy()):.1%} of the weeks, where "
-            f"{ANSWERED[-1] - ANSWERED[0]:.0%} is meant. The sum of all medians is {network[:, MIDDLE].sum() / sold.sum():.0%} "
-            "of what was sold: demand has a long tail, and its median lies below its mean. So plan stock by the order, "
-            "never by the median.",
+            f"{ANSWERED[-1] - ANSWERED[0]:.0%} is meant. The sum of all medians is "
+            f"{network[:, MIDDLE].sum() / sold.sum():.0%} of what was sold: demand has a long "
+            "tail, and its median lies below its mean. So plan stock by the order, never by the median.",
         ]
     )
 
@@ -88,12 +88,12 @@ def _quantile(tensor: str, level: float, description: str = "") -> Answer:
 recipe = Recipe(
     title="Demand of an article in the week to come",
     task="forecasting",
-    description="How many pieces of an article a shop will sell next week, as five quantiles, and how many to have for a "
-    "service level, from the sales of the last twelve weeks and the time of the year.",
+    description="How many pieces of an article a shop will sell next week, as five quantiles, and how many to have for "
+    "a service level, from the sales of the last twelve weeks and the time of the year.",
     intended_use="Teaching and testing: orders of articles that sell steadily, one week ahead.",
-    limits="One British mail-order shop for gifts, 2009 to 2011, one Christmas among the training weeks, and only articles "
-    "that were sold in most weeks. Sales are not demand where stock ran out. Weeks are foreseen one by one: bulk orders "
-    "counted as good weeks, so a single large order is beyond it.",
+    limits="One British mail-order shop for gifts, 2009 to 2011, with one Christmas among the training weeks, and only "
+    "articles that were sold in most weeks. Sales are not demand where stock ran out. Weeks above an article's own "
+    "99th percentile were cut to it, so a single bulk order is beyond it.",
     dataset=online_retail.load,
     network=partial(DemandQuantiles, levels=LEVELS, hidden=(96, 48), dropout=0.0),
     steps=Steps(

@@ -16,7 +16,7 @@ from training.evaluate import predict
 from training.fit import Steps
 from training.forecasts import ewma, har, last_week
 from training.losses import pinball_of_logs
-from training.metrics import Measure, coverage, coverage_error, pinball, r2_of_logs
+from training.metrics import Measure, coverage, coverage_error, pinball, r2, r2_of_logs
 from training.networks.volatility import VolatilityQuantiles
 from training.recipe import Recipe, Trained
 from training.schedules import one_cycle
@@ -31,6 +31,7 @@ def card(ours: Trained) -> str:
     test, targets = dataset.test, dataset.test.targets.numpy()
     regression = har(dataset.train, dataset.validation, levels=LEVELS).predict(test)
     network = predict(ours.served, test)
+    yesterday = r2(test.inputs["close"][:, -2].numpy(), test.inputs["close"][:, -1].numpy())
     rules = [("last week's again", last_week(test)), ("exponentially weighted (0.94)", ewma(test))]
     lines = [
         f"| {name} | {r2_of_logs(values[:, None], targets, middle=0):.3f} | {np.abs(values - targets).mean():.3f} | |"
@@ -48,9 +49,9 @@ def card(ours: Trained) -> str:
             "| --- | --- | --- | --- |",
             *lines,
             "",
-            f"Low to high is meant to hold {LEVELS[-1] - LEVELS[0]:.0%} of weeks. A year's volatility is about 16 times "
-            "a day's (the root of 252). Prices themselves are not foreseen: 'tomorrow as today' explains 99.6 % of their "
-            "variance here, and that is worth nothing.",
+            f"Low to high is meant to hold {LEVELS[-1] - LEVELS[0]:.0%} of weeks. A year's volatility is about 16 "
+            f"times a day's (the root of 252). Prices are not foreseen: 'as yesterday' explains {yesterday:.1%} of the "
+            "closing price's variance here, and nobody can earn by it.",
         ]
     )
 
@@ -65,8 +66,8 @@ recipe = Recipe(
     description="How much the index will move on an average day of the next five, as a low, a median and a high value, "
     "from the prices of the last 22 trading days.",
     intended_use="Studying volatility and its forecasts; sizing a range of what next week may bring.",
-    limits="One index, 1999 to 2018. It knows prices and no news: a shock out of a calm month is foreseen by nothing. It "
-    "says how much prices move, not where to. Not investment advice.",
+    limits="One index, 1999 to 2018. It knows prices and no news: a shock out of a calm month is foreseen by nothing. "
+    "It says how much prices move, not where to. Not investment advice.",
     dataset=sp500.load,
     network=partial(VolatilityQuantiles, quantiles=len(LEVELS), size=24),
     steps=Steps(
