@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browsing import REFUSED, visiting
+from tests.browser.conftest import SHIPPED
 from tests.media import b64, picture, sound
 
 Point = tuple[float, float]
@@ -71,7 +72,8 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
 ) -> None:
     with visiting(browser, address) as page:
         expect(page).to_have_title("Headrace")
-        expect(page.get_by_text("12 models ready to answer; 2 not available.")).to_be_visible()
+        ready = len(list(SHIPPED.iterdir())) + 8
+        expect(page.get_by_text(f"{ready} models ready to answer; 2 not available.")).to_be_visible()
         for told in ("Ready", "v1", "CPU", "image classification"):
             expect(model(page, "Handwritten digits").get_by_text(told, exact=True)).to_be_visible()
         expect(model(page, "Leaves")).to_contain_text("v1 · stable")
@@ -228,6 +230,33 @@ def test_what_cannot_be_explained_is_told_at_its_field(browser: Browser, address
         page.get_by_role("button", name="Explain").click()
         expect(page.get_by_role("alert")).to_contain_text("instances[0].length: -1, wanted 0 to 50 mm")
         expect(page.get_by_label("Length", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_series_is_typed_pasted_or_pulled_and_answered_with_a_band(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/demand", allowed=REFUSED) as page:
+        answer = predict(page)
+        expect(
+            answer.get_by_role("img", name=re.compile(r"low .*, lower .*, median .*, upper .*, high "))
+        ).to_be_visible()
+        expect(answer).to_contain_text("80 % of cases are foreseen between")
+        field = page.get_by_label("Sales", exact=True)
+        with page.expect_request(re.compile(":predict")) as asked:
+            field.fill("10\n20\n30\n40\n50\n60\n70\n80\n90\n100\n110\n120")
+        assert json.loads(asked.value.post_data or "")["instances"][0]["sales"] == [10 * n for n in range(1, 13)]
+        chart = page.get_by_role("img", name="sales: 12 numbers from 10 to 120, the last 120")
+        before = answer.inner_text()
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 60)
+        page.mouse.up()
+        expect(field).to_have_value(re.compile(r"110, (\d\d?)$"))
+        expect(answer).not_to_have_text(before)
+        field.fill("1, 2, 3")
+        expect(page.get_by_text("3 of 12 numbers")).to_be_visible()
+        expect(page.locator("#field-sales-problem")).to_contain_text("3 elements, wanted 12")
 
 
 def test_all_probabilities_are_drawn_where_the_answer_has_them(browser: Browser, address: str) -> None:
@@ -435,6 +464,8 @@ VIEWS = {
     "models/leaf": "Leaves",
     "models/digits": "Handwritten digits, 8 x 8",
     "models/breast-cancer": "Breast cancer: malignant or benign",
+    "models/demand": "Demand of an article in the week to come",
+    "models/volatility": "Volatility of the S&P 500 in the week to come",
     "models/quickstart": "Quick start: odd or even, from four points",
     "models/bare": "bare",
     "models/damaged": "damaged",

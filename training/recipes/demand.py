@@ -1,6 +1,9 @@
 """Demand of an article in the week to come, and how much to order. Pinball loss of seven quantiles.
 
-Expect: TODO
+Expect: MASE .728 (the same over 3 seeds), WAPE .564 (.563 to .564), pinball loss 12.8; 37 to 58 s on one core.
+Exponential smoothing has .782, .603 and 13.5: better beyond chance, by .05 to .06 of MASE. An order at a service level
+of 90 % is enough in 89 % of weeks, with a quarter less left over than smoothing's. Low to high holds .70 where .80 is
+meant, and .84 in whole pieces.
 Source: a perceptron over twelve weeks and the calendar, in units of the article's own mean; beside a GRU, which did as
 well and took three times as long, chosen on validation.
 Data: Online Retail II, weekly.
@@ -9,6 +12,7 @@ Data: Online Retail II, weekly.
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,7 +61,8 @@ def card(ours: Trained) -> str:
         enough = [(order >= sold).mean() for order in orders]
         left = [(order - sold).clip(min=0).sum() / sold.sum() for order in orders]
         lines.append(f"| {level:.0%} | {enough[0]:.1%} | {left[0]:.2f} | {enough[1]:.1%} | {left[1]:.2f} |")
-    network = predict(ours.served, test)
+    band = predict(ours.served, test)[:, : len(ANSWERED)]
+    whole = np.concatenate([np.floor(band[:, :1]), band[:, 1:]], axis=1)
     return "\n".join(
         [
             "## What an order would have come to",
@@ -68,10 +73,12 @@ def card(ours: Trained) -> str:
             "| --- | --- | --- | --- | --- |",
             *lines,
             "",
-            f"Low to high held {coverage(network[:, : len(ANSWERED)], test.targets.numpy()):.1%} of the weeks, where "
-            f"{ANSWERED[-1] - ANSWERED[0]:.0%} is meant. The sum of all medians is "
-            f"{network[:, MIDDLE].sum() / sold.sum():.0%} of what was sold: demand has a long "
-            "tail, and its median lies below its mean. So plan stock by the order, never by the median.",
+            f"Low to high held {coverage(band, test.targets.numpy()):.1%} of the weeks, where "
+            f"{ANSWERED[-1] - ANSWERED[0]:.0%} is meant, and {coverage(whole, test.targets.numpy()):.1%} with low "
+            "rounded down to whole pieces: a week without any sale lies below a low of half a piece.",
+            "",
+            f"The sum of all medians is {band[:, MIDDLE].sum() / sold.sum():.0%} of what was sold: demand has a long "
+            "tail, and its median lies below its mean. Plan stock by the order, never by the median.",
         ]
     )
 

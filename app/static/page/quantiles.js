@@ -5,6 +5,9 @@ import { capital, inWords, named, number, percent } from "./words.js";
 
 const INNER = 4;
 
+// More digits than a forecast has.
+const shown = (value) => number(Number(value.toPrecision(4)));
+
 // outputs: those with a level; fields: the prediction's values by name.
 export function quantiles(outputs, fields) {
   const found = outputs
@@ -15,7 +18,7 @@ export function quantiles(outputs, fields) {
   const [first, last] = [found[0], found.at(-1)];
   return html`
     <p class="name">${named(middle.name)}</p>
-    <p class="said">${number(middle.value)}${middle.unit ? html`<span class="share">${middle.unit}</span>` : ""}</p>
+    <p class="said">${shown(middle.value)}${middle.unit ? html`<span class="share">${middle.unit}</span>` : ""}</p>
     ${middle.description ? html`<p class="quiet">${capital(middle.description)}</p>` : ""}
     ${band(found, middle)}
     <dl class="quantiles">
@@ -23,14 +26,14 @@ export function quantiles(outputs, fields) {
         (one) =>
           html`<div class=${one === middle ? "best" : ""}>
             <dt>${named(one.name)}</dt>
-            <dd>${number(one.value)}</dd>
+            <dd>${shown(one.value)}</dd>
             <dd class="quiet">${percent(one.level)} lie below</dd>
           </div>`,
       )}
     </dl>
     <p class="quiet">
-      ${percent(last.level - first.level)} of cases are foreseen between ${number(first.value)} and
-      ${number(last.value)}${unit}.
+      ${percent(last.level - first.level)} of cases are foreseen between ${shown(first.value)} and
+      ${shown(last.value)}${unit}.
     </p>
   `;
 }
@@ -43,12 +46,12 @@ function band(found, middle) {
   const at = (value) => (100 * (value - from)) / (high + room - from);
   const strip = (one, other, kind) =>
     svg`<rect class=${kind} x="${at(one.value)}%" width="${at(other.value) - at(one.value)}%" y="6" height="20" />`;
-  const label = found.map(({ name, value }) => `${inWords(name)} ${number(value)}`).join(", ");
+  const label = found.map(({ name, value }) => `${inWords(name)} ${shown(value)}`).join(", ");
   return html`<svg class="band" role="img" aria-label=${label}>
       <rect class="track" width="100%" y="14" height="4" />
       ${strip(found[0], found.at(-1), "outer")}
       ${found.length >= INNER ? strip(found[1], found.at(-2), "inner") : ""}
       <line class="middle" x1="${at(middle.value)}%" x2="${at(middle.value)}%" y1="2" y2="30" />
     </svg>
-    <p class="ends quiet" aria-hidden="true"><span>${number(Number(from.toPrecision(3)))}</span><span>${number(Number((high + room).toPrecision(3)))}</span></p>`;
+    <p class="ends quiet" aria-hidden="true"><span>${shown(from)}</span><span>${shown(high + room)}</span></p>`;
 }
