@@ -75,3 +75,10 @@ def test_a_month_that_is_a_day_short_is_told_so(client: httpx.Client) -> None:
 
     assert answer.status_code == 400
     assert "instances[0].low: 21 elements, wanted 22" in answer.json()["error"]
+
+
+def test_what_the_caller_chooses_has_no_distribution_and_a_series_has_that_of_its_numbers(client: httpx.Client) -> None:
+    summaries = client.get("/v1/models/demand/metadata").json()["manifest"]["summaries"]
+
+    assert summaries["service_level"]["deciles"] is None
+    assert len(summaries["sales"]["deciles"]) == 11
