@@ -38,6 +38,7 @@ class OutputTensor(Record):
     value:         (rows,) or (rows, 1) -> one number in the field `name`, in `unit`.
     ranking:       (rows, k) of places in `labels`, the best first -> a list of k labels in the field `name`.
     threshold:     of two labels, the second is answered from this probability of it on; None answers the likelier.
+    level:         of a value that is a quantile: the share of cases that shall lie below it.
     """
 
     tensor: str
@@ -47,6 +48,7 @@ class OutputTensor(Record):
     unit: str = ""
     labels: tuple[str, ...] = ()
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    level: Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @model_validator(mode="after")
     def _classes_have_labels(self) -> Self:
@@ -54,6 +56,8 @@ class OutputTensor(Record):
             raise ValueError(f"{self.tensor}: probabilities need two labels or more, each once")
         if self.threshold is not None and (self.kind != "probabilities" or len(self.labels) != 2):
             raise ValueError(f"{self.tensor}: a threshold decides between the probabilities of two labels")
+        if self.level is not None and self.kind != "value":
+            raise ValueError(f"{self.tensor}: a level tells which quantile a value is")
         if self.kind == "ranking" and not self.labels:
             raise ValueError(f"{self.tensor}: a ranking needs the labels that its numbers are the places of")
         return self

@@ -15,7 +15,7 @@ class Answer:
     """One output of the graph, with the fields of `app.manifest.OutputTensor`.
 
     probabilities: of the labels, all columns of the output.
-    value:         one column of it.
+    value:         one column of it; with a `level`, the quantile of that level.
     ranking:       the places of its `top` largest columns, the largest first.
     """
 
@@ -26,6 +26,7 @@ class Answer:
     unit: str = ""
     labels: tuple[str, ...] = ()
     top: int = 0
+    level: float | None = None
 
 
 def of_target(target: Target) -> tuple[Answer, ...]:

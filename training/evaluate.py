@@ -1,6 +1,6 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.manifest import Evaluation, Metric, Slice
 from training.baselines import Baseline
-from training.datasets.dataset import Rows
+from training.datasets.dataset import Dataset, Rows
 from training.errors import NotAccepted
 from training.fit import ROWS_AT_ONCE
 from training.metrics import Array, Measure
@@ -48,6 +48,7 @@ class Look:
     """The test split and what is answered to it: ours by the network, theirs by the baseline, `baseline` in words.
 
     groups: in words -> which of the rows belong to it.
+    blocks: as `Dataset`'s; None if every row is one.
     """
 
     ours: Array
@@ -56,6 +57,7 @@ class Look:
     baseline: str
     thresholds: Thresholds = (None, None)
     groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    blocks: NDArray[np.int64] | None = None
 
     def network(self, measure: Measure, rows: Some) -> float:
         return measure.at(self.thresholds[0], self.ours[rows], self.targets[rows])
@@ -63,24 +65,24 @@ class Look:
     def simple(self, measure: Measure, rows: Some) -> float:
         return measure.at(self.thresholds[1], self.theirs[rows], self.targets[rows])
 
+    def blocks_of(self, rows: Some) -> NDArray[np.int64] | None:
+        """The block of each of these rows."""
+        return None if self.blocks is None else self.blocks[rows]
 
-def look(
-    served: Served,
-    baseline: Baseline,
-    test: Rows,
-    thresholds: Thresholds = (None, None),
-    groups: Mapping[str, NDArray[np.bool_]] | None = None,
-) -> Look:
+
+def look(served: Served, baseline: Baseline, dataset: Dataset, thresholds: Thresholds = (None, None)) -> Look:
     """The one look at the test split."""
+    test = dataset.test
     given = (predict(served, test), baseline.predict(test), test.targets.numpy())
-    return Look(*given, baseline.description, thresholds, groups or {})
+    return Look(*given, baseline.description, thresholds, dataset.groups, dataset.blocks)
 
 
 def evaluate(seen: Look, measures: Sequence[Measure]) -> Evaluation:
     """measures: the first is the one that the verdict and the figures by group are about."""
     everything = np.arange(len(seen.targets))
     metrics = tuple(_metric(measure, seen, everything) for measure in measures)
-    judgement = verdict(metrics[0], advantage(measures[0], seen), seen.baseline, len(seen.targets))
+    blocks = None if seen.blocks is None else len(np.unique(seen.blocks))
+    judgement = verdict(metrics[0], advantage(measures[0], seen), seen.baseline, len(seen.targets), blocks)
     slices = tuple(_slice(group, measures[0], seen, np.flatnonzero(rows)) for group, rows in seen.groups.items())
     return Evaluation(baseline=seen.baseline, metrics=metrics, verdict=judgement, slices=slices)
 
@@ -91,7 +93,7 @@ def _metric(measure: Measure, seen: Look, rows: Some) -> Metric:
         model=seen.network(measure, rows),
         baseline=seen.simple(measure, rows),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda drawn: seen.network(measure, rows[drawn]), len(rows)),
+        interval=interval(lambda drawn: seen.network(measure, rows[drawn]), len(rows), seen.blocks_of(rows)),
     )
 
 
@@ -101,27 +103,47 @@ def _slice(group: str, measure: Measure, seen: Look, rows: Some) -> Slice:
 
 
 def advantage(measure: Measure, seen: Look) -> tuple[float, float]:
-    """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
+    """How much better ours is, as a 95 % interval over bootstrap samples of the rows or blocks; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
-    return _spread(lambda rows: sign * (seen.network(measure, rows) - seen.simple(measure, rows)), len(seen.targets))
+
+    def gain(rows: Some) -> float:
+        return sign * (seen.network(measure, rows) - seen.simple(measure, rows))
+
+    return _spread(gain, len(seen.targets), seen.blocks)
 
 
-def interval(figure: Callable[[Some], float], rows: int) -> tuple[float, float] | None:
-    """95 % of what the figure is over bootstrap samples of the rows; None where they are too few to say."""
-    return _spread(figure, rows) if rows >= FEWEST_ROWS else None
+def interval(
+    figure: Callable[[Some], float], rows: int, blocks: NDArray[np.int64] | None = None
+) -> tuple[float, float] | None:
+    """95 % of what the figure is over bootstrap samples of the rows, or of the blocks; None where they are too few."""
+    count = rows if blocks is None else len(np.unique(blocks))
+    return _spread(figure, rows, blocks) if count >= FEWEST_ROWS else None
 
 
-def _spread(figure: Callable[[Some], float], rows: int) -> tuple[float, float]:
-    random = np.random.default_rng(0)
-    figures = [figure(random.integers(rows, size=rows)) for _ in range(BOOTSTRAP_SAMPLES)]
+def _spread(figure: Callable[[Some], float], rows: int, blocks: NDArray[np.int64] | None) -> tuple[float, float]:
+    figures = [figure(sample) for sample in _samples(rows, blocks)]
     low, high = np.quantile(figures, (0.025, 0.975))
     return float(low), float(high)
 
 
-def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: int) -> str:
+def _samples(rows: int, blocks: NDArray[np.int64] | None) -> Iterator[Some]:
+    """Rows as often as chance has it, a block with all its rows. blocks: (rows,), the number of each row's."""
+    random = np.random.default_rng(0)
+    if blocks is None:
+        yield from (random.integers(rows, size=rows) for _ in range(BOOTSTRAP_SAMPLES))
+        return
+    order = np.argsort(blocks, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(blocks[order])) + 1)
+    for _ in range(BOOTSTRAP_SAMPLES):
+        yield np.concatenate([members[one] for one in random.integers(len(members), size=len(members))])
+
+
+def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: int, blocks: int | None = None) -> str:
+    """blocks: how many the rows make; None where every row is one."""
     told = f"{metric.name} {metric.model:.4g} against {metric.baseline:.4g} for {baseline}"
-    if rows < FEWEST_ROWS:
-        return f"{told}: {rows} rows are too few to tell more"
+    over = f"{rows} rows" + (f" in {blocks} blocks" if blocks else "")
+    if (blocks or rows) < FEWEST_ROWS:
+        return f"{told}: {over} are too few to tell more"
     low, high = interval
     if low > 0:
         judgement = "better than the baseline beyond chance"
@@ -129,7 +151,7 @@ def verdict(metric: Metric, interval: tuple[float, float], baseline: str, rows: 
         judgement = "worse than the baseline beyond chance; prefer the baseline"
     else:
         judgement = "a tie, the difference being within chance; the baseline would serve as well"
-    return f"{told}: {judgement} (95 % interval of the advantage over {rows} rows: {low:+.2g} to {high:+.2g})"
+    return f"{told}: {judgement} (95 % interval of the advantage over {over}: {low:+.2g} to {high:+.2g})"
 
 
 def check(metrics: Sequence[Metric], accept: Mapping[str, float]) -> None:

@@ -84,6 +84,10 @@ def _trace(served: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[s
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
         # Inputs that share the batch axis are what is wanted.
         warnings.filterwarnings("ignore", rf"# The axis name: {BATCH_AXIS} will not be used", UserWarning)
+        # A recurrent layer, as torch itself takes it apart.
+        warnings.filterwarnings("ignore", r"_check_is_size will be removed", FutureWarning)
+        warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf", UserWarning)
+        warnings.filterwarnings("ignore", r"(?s).*_flat_weights.* assigned during export", UserWarning)
         try:
             program = torch.onnx.export(
                 served,

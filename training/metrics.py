@@ -94,6 +94,11 @@ def coverage(quantiles: Array, targets: Array) -> float:
     return float(((quantiles[:, 0] <= values) & (values <= quantiles[:, -1])).mean())
 
 
+def coverage_error(quantiles: Array, targets: Array, *, levels: tuple[float, ...]) -> float:
+    """How far the coverage is from what the levels promise. quantiles: (rows, columns), the levels' first."""
+    return abs(coverage(quantiles[:, : len(levels)], targets) - (levels[-1] - levels[0]))
+
+
 def mase(quantiles: Array, targets: Array, *, middle: int) -> float:
     """Mean absolute error of one quantile, each row's in units of its own scale: the error of the naive forecast on its
     training days. targets: (rows, 2), value and scale. Source: Hyndman & Koehler, 2006."""
@@ -143,6 +148,11 @@ def largest_error(probabilities: Array, classes: Array) -> float:
 def r2(values: Array, targets: Array) -> float:
     """Share of the variance that is explained."""
     return float(1 - ((targets - values) ** 2).sum() / ((targets - targets.mean()) ** 2).sum())
+
+
+def r2_of_logs(quantiles: Array, targets: Array, *, middle: int) -> float:
+    """Share of the logarithms' variance that one quantile's explain. targets: (rows,), above 0."""
+    return r2(np.log(quantiles[:, middle]), np.log(targets))
 
 
 def rmse(values: Array, targets: Array) -> float:

@@ -122,10 +122,11 @@ def _outcome(shown: Shown) -> list[str]:
     if shown.ours.ndim == 1:
         drawn = plots.against_truth(shown.ours, targets, unit)
         return [title, _figure(drawn, "Predicted beside true values, and how far they are apart.")]
-    if shown.answers[0].kind == "value":
+    if any(one.level is not None for one in shown.answers):
         values = targets if targets.ndim == 1 else targets[:, 0]
-        quantiles = shown.ours[:, 0], shown.ours[:, shown.ours.shape[1] // 2], shown.ours[:, -1]
-        return [title, _figure(plots.band(*quantiles, values, unit), "The first of them, and their forecasts.")]
+        levels = [place for place, one in enumerate(shown.answers) if one.level is not None]
+        low, middle, high = (shown.ours[:, levels[place]] for place in (0, len(levels) // 2, -1))
+        return [title, _figure(plots.band(low, middle, high, values, unit), "The first of them, and their forecasts.")]
     return []
 
 

@@ -140,7 +140,8 @@ def _values(rows: Rows, tensor: str, at: int, column: Column) -> NDArray[Any]:
 
 
 def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
-    """Texts, images and sounds have none but that nothing is missing; an image has the distribution of its pixels."""
+    """Texts, sounds and what is always the same have none but what is missing; an image has that of its pixels, a
+    series that of all its numbers."""
     if column.kind in ("text", "audio"):
         return {"missing": 0.0}
     if column.kind == "category":
@@ -148,6 +149,8 @@ def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
         shares = {name: six_digits(count / values.size) for name, count in zip(column.categories, counts, strict=True)}
         return {"shares": {name: share for name, share in shares.items() if share}, "missing": 0.0}
     known = values[~np.isnan(values)].astype(float)
+    if column.kind != "image" and known.min(initial=np.inf) == known.max(initial=-np.inf):
+        return {"missing": 1 - len(known) / values.size}
     return {
         "mean": six_digits(known.mean()),
         "standard_deviation": six_digits(known.std()),

@@ -166,7 +166,7 @@ def seen(run: Run) -> Look:
     dataset, recipe = run.trained.dataset, run.recipe
     baseline = recipe.baseline(dataset.train, dataset.validation)
     thresholds = (run.trained.threshold, recipe.threshold_of(baseline.predict, dataset.validation))
-    return look(run.trained.served, baseline, dataset.test, thresholds, dataset.groups)
+    return look(run.trained.served, baseline, dataset, thresholds)
 
 
 def compressed(run: Run) -> list[Compressed]:

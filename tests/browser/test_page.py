@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,9 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browsing import REFUSED, visiting
+from tests.browser.conftest import SHIPPED
 from tests.media import b64, picture, sound
-
-SHIPPED = Path(__file__).parents[2] / "models"
 
 SMALL = 8
 """Models that serve beside the shipped ones."""
@@ -258,6 +256,33 @@ def test_what_cannot_be_explained_is_told_at_its_field(browser: Browser, address
         expect(page.get_by_label("Length", exact=True)).to_have_attribute("aria-invalid", "true")
 
 
+def test_a_series_is_typed_pasted_or_pulled_and_answered_with_a_band(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/demand", allowed=REFUSED) as page:
+        answer = predict(page)
+        expect(
+            answer.get_by_role("img", name=re.compile(r"low .*, lower .*, median .*, upper .*, high "))
+        ).to_be_visible()
+        expect(answer).to_contain_text("80 % of cases are foreseen between")
+        field = page.get_by_label("Sales", exact=True)
+        with page.expect_request(re.compile(":predict")) as asked:
+            field.fill("10\n20\n30\n40\n50\n60\n70\n80\n90\n100\n110\n120")
+        assert json.loads(asked.value.post_data or "")["instances"][0]["sales"] == [10 * n for n in range(1, 13)]
+        chart = page.get_by_role("img", name="sales: 12 numbers from 10 to 120, the last 120")
+        before = answer.inner_text()
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] - 10, box["y"] + 60)
+        page.mouse.up()
+        expect(field).to_have_value(re.compile(r"110, (\d\d?)$"))
+        expect(answer).not_to_have_text(before)
+        field.fill("1, 2, 3")
+        expect(page.get_by_text("3 of 12 numbers")).to_be_visible()
+        expect(page.locator("#field-sales-problem")).to_contain_text("3 elements, wanted 12")
+
+
 def test_all_probabilities_are_drawn_where_the_answer_has_them(browser: Browser, address: str) -> None:
     shares = {str(digit): 0.91 if digit == 4 else 0.01 for digit in range(10)}
     said = {"predictions": [{"label": "4", "probability": 0.91, "probabilities": shares}]}
@@ -463,6 +488,8 @@ VIEWS = {
     "models/leaf": "Leaves",
     "models/digits": "Handwritten digits, 8 x 8",
     "models/breast-cancer": "Breast cancer: malignant or benign",
+    "models/demand": "Demand of an article in the week to come",
+    "models/volatility": "Volatility of the S&P 500 in the week to come",
     "models/quickstart": "Quick start: odd or even, from four points",
     "models/bare": "bare",
     "models/damaged": "damaged",

@@ -170,3 +170,11 @@ def test_a_feature_that_can_be_met_reads_back(feature: dict[str, object]) -> Non
 def test_a_value_beside_probabilities_has_a_name_of_its_own() -> None:
     with pytest.raises(ValidationError, match="a value cannot be called label beside probabilities"):
         manifest(outputs=[KIND, {"tensor": "z", "kind": "value", "name": "label"}])
+
+
+def test_a_level_is_that_of_a_value() -> None:
+    quantile = {"tensor": "y", "kind": "value", "name": "high", "level": 0.9}
+
+    assert manifest(outputs=[quantile]).outputs[0].level == 0.9
+    with pytest.raises(ValidationError, match="y: a level tells which quantile a value is"):
+        manifest(outputs=[{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["a", "b"], "level": 0.9}])

@@ -119,7 +119,8 @@ class Reader:
 class Dataset:
     """columns: tensor name -> the features that fill it, as a caller sends them. sha256: of the arrays before they are
     split. reader: from those to the network's inputs, where they are texts. groups: of the test rows, in words -> which
-    rows belong to it, for figures by group.
+    rows belong to it, for figures by group. blocks: (test rows,), where rows of one number are one piece of evidence,
+    such as days that overlap; intervals are then over blocks.
 
     Raises ValueError if a part has no rows, or a row is not as the columns describe it.
     """
@@ -136,6 +137,7 @@ class Dataset:
     test: Rows
     reader: Reader | None = None
     groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    blocks: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         described = {tensor: columns[0].shape or (len(columns),) for tensor, columns in self.columns.items()}

@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../lit-html/lit-html.js";
 import { bar } from "./bar.js";
+import { quantiles } from "./quantiles.js";
 import { capital, duration, json, named, number, percent } from "./words.js";
 
 const MOST_BARS = 12;
@@ -23,10 +24,12 @@ const waiting = (form) =>
 
 function prediction(fields, manifest) {
   const told = new Set(["label", "probability", "probabilities"]);
+  const levels = manifest.outputs.filter((one) => one.level != null && typeof fields[one.name] === "number");
   return html`${manifest.outputs.map((output) => {
     if (output.kind === "probabilities" && "label" in fields) return classes(output, fields);
     if (output.kind !== "value" || !["number", "string"].includes(typeof fields[output.name])) return nothing;
     told.add(output.name);
+    if (levels.length > 1 && levels.includes(output)) return output === levels[0] ? quantiles(levels, fields) : nothing;
     return value(output, fields[output.name]);
   })}
   ${rest(Object.entries(fields).filter(([name]) => !told.has(name)))}`;

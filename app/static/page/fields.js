@@ -1,4 +1,4 @@
-// One field for each feature, by its kind: sliders, choices, texts, pictures, sounds.
+// One field for each feature, by its kind: sliders, choices, texts, pictures, sounds, series.
 
 import { html, nothing } from "../lit-html/lit-html.js";
 import { live } from "../lit-html/directives/live.js";
@@ -6,6 +6,7 @@ import { densityPath, shareBelow, sliderRange } from "./distribution.js";
 import "./drawing.js";
 import { audioField, imageField } from "./files.js";
 import { isDrawable } from "./picture.js";
+import { isSeries, seriesField } from "./series.js";
 import { inWords, json, named, number, plural } from "./words.js";
 
 const WORTH_GROUPS = 13;
@@ -97,6 +98,7 @@ function controlFor(form, feature, id, problem) {
   if (feature.kind === "audio") return audioField(form, feature, id, about);
   if (isDrawable(feature)) return drawn(form, feature, id, about);
   if (feature.kind === "image") return imageField(form, feature, id, about);
+  if (isSeries(feature)) return seriesField(form, feature, id, about, problem);
   if (isNumber(feature)) return slider(form, feature, id, about, problem);
   return text(form, feature, id, about, problem);
 }

@@ -6,6 +6,7 @@ import { Refused, call } from "./api.js";
 import { copies } from "./copies.js";
 import { explanation } from "./explanation.js";
 import { fields, tensorField } from "./fields.js";
+import { isSeries, seriesOf } from "./series.js";
 import { json } from "./words.js";
 
 export class Form {
@@ -137,10 +138,12 @@ export class Form {
   }
 }
 
-function asSent({ kind, shape }, value) {
+function asSent(feature, value) {
+  const { kind, shape } = feature;
   if (typeof value !== "string" || kind === "category" || kind === "text") return value;
   const text = value.trim();
   if (text === "") return null;
+  if (isSeries(feature)) return seriesOf(text);
   if (!shape.length) return Number.isFinite(Number(text)) ? Number(text) : text;
   try {
     return JSON.parse(text);

@@ -39,10 +39,12 @@ const ACRONYMS = {
   kusd: "kUSD",
   ldl: "LDL",
   mae: "MAE",
+  mase: "MASE",
   mse: "MSE",
   pr: "PR",
   r2: "R²",
   rmse: "RMSE",
+  wape: "WAPE",
 };
 
 // "mean_radius" -> "Mean radius", "auc" -> "AUC"

@@ -50,6 +50,19 @@ def test_the_advantage_is_positive_for_the_better_one_whichever_way_the_measure_
     assert advantage(RMSE, Look(theirs, ours, targets, ""))[1] < 0
 
 
+def test_rows_that_are_one_piece_of_evidence_tell_less() -> None:
+    random = np.random.default_rng(1)
+    targets = np.repeat(random.normal(size=40), 25)
+    ours, theirs = targets + np.repeat(random.normal(size=40), 25), targets + np.repeat(random.normal(size=40), 25)
+
+    alone = advantage(RMSE, Look(ours, theirs, targets, ""))
+    together = advantage(RMSE, Look(ours, theirs, targets, "", blocks=np.arange(1000) // 25))
+
+    assert together[1] - together[0] > 3 * (alone[1] - alone[0])
+    assert verdict(LOW, (1, 2), "guessing", 1000, 40).endswith("over 1000 rows in 40 blocks: +1 to +2)")
+    assert verdict(LOW, (1, 2), "guessing", 1000, 4).endswith("1000 rows in 4 blocks are too few to tell more")
+
+
 def test_baselines_learn_what_is_linear() -> None:
     features = torch.linspace(-3, 3, 60).unsqueeze(1)
     classes = Rows({"features": features}, (features[:, 0] > 0).long())

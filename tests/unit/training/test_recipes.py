@@ -65,7 +65,8 @@ def test_a_recipes_network_gives_one_answer_a_row_of_the_kind_that_its_target_ha
         assert answers.shape == (len(dataset.test), len(labels))
         np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     else:
-        assert answers.shape == (len(dataset.test),)
+        count = len(recipe.answers_of(dataset))
+        assert answers.shape == ((len(dataset.test),) if count == 1 else (len(dataset.test), count))
     assert all(np.isfinite(measure.of(answers, dataset.test.targets.numpy())) for measure in recipe.measures)
 
 
