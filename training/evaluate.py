@@ -49,17 +49,23 @@ def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array) -> Met
         model=measure.of(ours, targets),
         baseline=measure.of(theirs, targets),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda rows: measure.of(ours[rows], targets[rows]), len(targets)),
+        interval=interval(_of_rows(measure, ours, targets), len(targets)),
     )
 
 
 def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:
     """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
-    return _spread(
-        lambda rows: sign * (measure.of(ours[rows], targets[rows]) - measure.of(theirs[rows], targets[rows])),
-        len(targets),
-    )
+    figure, other = _of_rows(measure, ours, targets), _of_rows(measure, theirs, targets)
+    return _spread(lambda rows: sign * (figure(rows) - other(rows)), len(targets))
+
+
+def _of_rows(measure: Measure, outputs: Array, targets: Array) -> Callable[[NDArray[np.int64]], float]:
+    """The figure of chosen rows; from what each row gives, where that is known, since rankings are large."""
+    if measure.each is None:
+        return lambda rows: measure.of(outputs[rows], targets[rows])
+    each = measure.each(outputs, targets)
+    return lambda rows: float(each[rows].mean())
 
 
 def interval(figure: Callable[[NDArray[np.int64]], float], rows: int) -> tuple[float, float] | None:

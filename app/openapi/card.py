@@ -58,4 +58,6 @@ def _feature(feature: Feature) -> str:
 def _output(output: OutputTensor) -> str:
     if output.kind == "value":
         return f"`{output.name}` ({output.unit})" if output.unit else f"`{output.name}`"
+    if output.kind == "ranking":
+        return f"`{output.name}`, the best first"
     return f"`label` ({', '.join(output.labels)}) and its `probability`"

@@ -116,6 +116,7 @@ MAY_IMPORT = {
 
 TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
+    "training.datasets.words": {"app.inference"},
     "training.evaluate": {"app.manifest"},
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
     "training.report": {"app.manifest"},

@@ -25,6 +25,10 @@ function prediction(fields, manifest) {
   const told = new Set(["label", "probability", "probabilities"]);
   return html`${manifest.outputs.map((output) => {
     if (output.kind === "probabilities" && "label" in fields) return classes(output, fields);
+    if (output.kind === "ranking" && Array.isArray(fields[output.name])) {
+      told.add(output.name);
+      return ranking(output, fields[output.name]);
+    }
     if (output.kind !== "value" || !["number", "string"].includes(typeof fields[output.name])) return nothing;
     told.add(output.name);
     return value(output, fields[output.name]);
@@ -63,6 +67,14 @@ const value = ({ name, description, unit }, found) => html`
   <p class="name">${named(name)}</p>
   <p class="said">${number(found)} ${unit ? html`<span class="share">${unit}</span>` : nothing}</p>
   ${description ? html`<p class="quiet">${capital(description)}</p>` : nothing}
+`;
+
+const ranking = ({ name, description }, found) => html`
+  <p class="name">${named(name)}</p>
+  ${description ? html`<p class="quiet">${capital(description)}, the best first</p>` : nothing}
+  <ol class="ranking">
+    ${found.map((one) => html`<li>${one}</li>`)}
+  </ol>
 `;
 
 const rest = (fields) =>
