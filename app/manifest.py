@@ -59,6 +59,10 @@ class OutputTensor(Record):
         return self
 
 
+PAGE = "report.html"
+"""Beside the two: the page of the training, for people."""
+
+
 class Data(Record):
     """Where the training data came from and how they were divided."""
 
@@ -117,7 +121,7 @@ class Curves(Record):
 
 
 class Training(Record):
-    """What is needed to run the training again."""
+    """What is needed to run the training again. epsilon: of the differential privacy of the training rows, if any."""
 
     recipe: str
     seed: int
@@ -126,6 +130,7 @@ class Training(Record):
     settings: dict[str, str | int | float | bool | None]
     versions: dict[str, str]
     curves: Curves | None = None
+    epsilon: float | None = None
 
 
 class Summary(Record):

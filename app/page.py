@@ -18,9 +18,11 @@ from prometheus_client import Metric
 
 from app import __version__
 from app.bodies import body_response, dumped, json_response
+from app.errors import ModelNotFound
 from app.layout import Entry, Version
+from app.manifest import PAGE
 from app.metrics import Metrics
-from app.web import repository
+from app.web import find_model, repository
 
 HTML = Path(__file__).parent / "static" / "page" / "index.html"
 
@@ -30,6 +32,9 @@ POLICY = (
     "require-trusted-types-for 'script'; trusted-types lit-html"
 )
 """Nothing from anywhere else, nothing inline; lit-html alone may turn a text into elements."""
+
+REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+"""A report comes from a model's folder: it may show pictures and nothing else."""
 
 FRESH_S = 1.0
 """Looks within this time share one reading of the metrics, however many pages are open."""
@@ -69,6 +74,17 @@ async def overview(request: Request) -> Response:
         "models": [_described(entry, figures.get(entry.name, Live())) for entry in models.entries()],
     }
     return await body_response(request, dumped(body), {"cache-control": "no-store"}, "application/json")
+
+
+@router.get("/page/models/{name}/versions/{version}/report")
+async def report(request: Request, name: str, version: str) -> Response:
+    """What the training of a version wrote for people. Raises ModelNotFound where it wrote nothing."""
+    model = find_model(request, "v1", name, version)
+    file = repository(request).report(name, model.version)
+    if file is None:
+        raise ModelNotFound(f"model {name} version {model.version} has no {PAGE}")
+    headers = {"content-security-policy": REPORT_POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
+    return FileResponse(file, headers=headers, media_type="text/html")
 
 
 @dataclass

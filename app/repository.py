@@ -21,7 +21,7 @@ from app.inference.memory import Room
 from app.inference.model import Model, Opened, open_version
 from app.inference.session import Opening
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
-from app.manifest import ModelConfig, read_manifest
+from app.manifest import PAGE, ModelConfig, read_manifest
 from app.metrics import Metrics
 
 log = structlog.get_logger("headrace.repository")
@@ -293,6 +293,17 @@ class Repository:
     def config(self, name: str, number: int) -> ModelConfig:
         """How a version of a model is served. Raises ModelNotFound."""
         return self._entry(name).versions[number].config
+
+    def report(self, name: str, number: int) -> Path | None:
+        """The page that stands beside a version, if there is a plain one in its folder. Raises ModelNotFound."""
+        version = self._entry(name).versions[number]
+        file = version.file.with_name(PAGE)
+        try:
+            check_place(file, version.file.parents[1], PAGE)
+            check_links(file, version.file.parents[1])
+        except ModelLoadFailed:
+            return None
+        return file if file.is_file() else None
 
     def waiting(self) -> dict[str, str]:
         """Required models that do not serve, each with the reason; empty when the service is ready."""

@@ -1,21 +1,23 @@
-"""`python -m training`: list, table, fit, evaluate, export."""
+"""`python -m training`: list, table, fit, evaluate, export, compress, sync."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from training import run
+from training import compress, run
 from training.errors import TrainingFailed
-from training.evaluate import check
+from training.evaluate import check, evaluate
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.table import table
+from training.tracking import Tracker
 
 EXAMPLES = """examples:
   python -m training list                       the recipes there are
   python -m training fit digits                 train, evaluate, export, verify, publish into models/
   python -m training fit digits --no-publish    the same, and only look: all of it is in runs/digits/<time>/
   python -m training export digits              publish that run after all
+  python -m training sync models:/digits@best   what `fit --register best` has registered in MLflow
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
 
@@ -54,14 +56,20 @@ def parser() -> argparse.ArgumentParser:
     fit.epilog = NEW_MODEL
     fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
     fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
+    what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
+    smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
-    for command in (saved, export):
+    for command in (saved, export, smaller):
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
-    for command in (fit, export, published):
+    sync = _command(commands, "sync", sync_model, "bring a model that MLflow has registered into models/")
+    sync.add_argument("address", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    sync.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    for command in (fit, export, published, sync):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
     for command in (fit, export):
         command.add_argument("--no-publish", action="store_true", help="stop before models/ is touched")
+        command.add_argument("--register", metavar="ALIAS", help="register in MLflow too, under this alias")
     return top
 
 
@@ -90,16 +98,37 @@ def export_run(options: argparse.Namespace) -> int:
 
 def evaluate_run(options: argparse.Namespace) -> int:
     saved = run.reopen(options.recipe, options.runs, options.run)
-    evaluation = run.measure(saved)
+    evaluation = evaluate(run.seen(saved), saved.recipe.measures)
     print(f"{metrics_table(evaluation.metrics)}\n\n{evaluation.verdict}\n{saved.folder}")
     check(evaluation.metrics, saved.recipe.accept)
+    return 0
+
+
+def compress_run(options: argparse.Namespace) -> int:
+    saved = run.reopen(options.recipe, options.runs, options.run)
+    told = compress.table(run.compressed(saved), saved.recipe.measures[0])
+    (saved.folder / "compressed.md").write_text(told + "\n")
+    print(f"{told}\n\n{saved.folder}")
     return 0
 
 
 def _conclude(trained: run.Run, options: argparse.Namespace) -> int:
     report: Report = run.conclude(trained, None if options.no_publish else options.models)
     print(report.text(), end="")
+    if not report.failed or (trained.folder / "manifest.json").is_file():
+        tracker = Tracker(options.runs)
+        number = tracker.keep(trained.folder, trained.trained.history, trained.seconds)
+        if options.register and not report.failed:
+            version = tracker.register(trained.name, number, options.register)
+            print(
+                f"\nRegistered as models:/{trained.name}/{version}, which is models:/{trained.name}@{options.register}."
+            )
     return _fail(report.outcome) if report.failed else 0
+
+
+def sync_model(options: argparse.Namespace) -> int:
+    print(Tracker(options.runs).fetch(options.address, options.models))
+    return 0
 
 
 def _command(

@@ -37,6 +37,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
             "weights": dict(checkpoint.weights),
             "epochs": [astuple(epoch) for epoch in history.epochs],
             "best_epoch": history.best_epoch,
+            "epsilon": history.epsilon,
             "seed": checkpoint.seed,
             "settings": dict(checkpoint.settings),
             "seconds": checkpoint.seconds,
@@ -54,6 +55,6 @@ def load(folder: Path) -> Checkpoint:
         saved = torch.load(folder / FILE, weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise RunNotFound(f"{folder / FILE} is damaged or no checkpoint; `fit` makes another") from error
-    history = History(tuple(Epoch(*epoch) for epoch in saved["epochs"]), saved["best_epoch"])
+    history = History(tuple(Epoch(*epoch) for epoch in saved["epochs"]), saved["best_epoch"], saved["epsilon"])
     told = (saved[key] for key in ("seed", "settings", "seconds", "threshold"))
     return Checkpoint(saved["weights"], history, *told)

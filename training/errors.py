@@ -43,3 +43,7 @@ class ParityFailed(TrainingFailed):
 
 class NotAccepted(TrainingFailed):
     """The held-out metrics are outside the recipe's bounds."""
+
+
+class NotTracked(TrainingFailed):
+    """The tracking server cannot be had, or does not know what was asked for."""

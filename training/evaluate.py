@@ -1,6 +1,7 @@
 """The held-out test split, looked at once: the network's metrics beside those of a simple baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,29 +36,43 @@ def answers(served: Served, rows: Rows) -> list[Array]:
     return [answer.numpy() for answer in served(dict(rows.inputs))]
 
 
-def evaluate(served: Served, baseline: Baseline, test: Rows, measures: Sequence[Measure]) -> Evaluation:
+@dataclass(frozen=True)
+class Look:
+    """The test split and what is answered to it: ours by the network, theirs by the baseline, `baseline` in words."""
+
+    ours: Array
+    theirs: Array
+    targets: Array
+    baseline: str
+
+
+def look(served: Served, baseline: Baseline, test: Rows) -> Look:
+    """The one look at the test split."""
+    return Look(predict(served, test), baseline.predict(test), test.targets.numpy(), baseline.description)
+
+
+def evaluate(seen: Look, measures: Sequence[Measure]) -> Evaluation:
     """measures: the first is the one that the verdict is about."""
-    ours, theirs, targets = predict(served, test), baseline.predict(test), test.targets.numpy()
-    metrics = tuple(_metric(measure, ours, theirs, targets) for measure in measures)
-    judgement = verdict(metrics[0], advantage(measures[0], ours, theirs, targets), baseline.description, len(test))
-    return Evaluation(baseline=baseline.description, metrics=metrics, verdict=judgement)
+    metrics = tuple(_metric(measure, seen) for measure in measures)
+    judgement = verdict(metrics[0], advantage(measures[0], seen), seen.baseline, len(seen.targets))
+    return Evaluation(baseline=seen.baseline, metrics=metrics, verdict=judgement)
 
 
-def _metric(measure: Measure, ours: Array, theirs: Array, targets: Array) -> Metric:
+def _metric(measure: Measure, seen: Look) -> Metric:
     return Metric(
         name=measure.name,
-        model=measure.of(ours, targets),
-        baseline=measure.of(theirs, targets),
+        model=measure.of(seen.ours, seen.targets),
+        baseline=measure.of(seen.theirs, seen.targets),
         higher_is_better=measure.higher_is_better,
-        interval=interval(_of_rows(measure, ours, targets), len(targets)),
+        interval=interval(_of_rows(measure, seen.ours, seen.targets), len(seen.targets)),
     )
 
 
-def advantage(measure: Measure, ours: Array, theirs: Array, targets: Array) -> tuple[float, float]:
+def advantage(measure: Measure, seen: Look) -> tuple[float, float]:
     """How much better ours is, as a 95 % interval over bootstrap samples of the rows; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
-    figure, other = _of_rows(measure, ours, targets), _of_rows(measure, theirs, targets)
-    return _spread(lambda rows: sign * (figure(rows) - other(rows)), len(targets))
+    ours, theirs = (_of_rows(measure, given, seen.targets) for given in (seen.ours, seen.theirs))
+    return _spread(lambda rows: sign * (ours(rows) - theirs(rows)), len(seen.targets))
 
 
 def _of_rows(measure: Measure, outputs: Array, targets: Array) -> Callable[[NDArray[np.int64]], float]:

@@ -8,7 +8,7 @@ fit of the same seed ends with the same weights.
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from training.datasets.dataset import Rows
 from training.errors import Diverged
+from training.privacy import Privacy, Private
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> mean over the rows."""
@@ -47,10 +48,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """best_epoch: the one whose weights were kept, counted from 1."""
+    """best_epoch: the one whose weights were kept, counted from 1. epsilon: of the privacy of the training rows."""
 
     epochs: tuple[Epoch, ...]
     best_epoch: int
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Steps:
     weight_decay: AdamW's, the L2 penalty.
     l1:           times the sum of the absolute weights, biases left out, on top of the loss.
     patience:     epochs without a lower validation loss before it stops.
+    privacy:      of the training rows; None learns from them as they are.
     """
 
     loss: Loss
@@ -73,6 +76,7 @@ class Steps:
     l1: float = 0.0
     schedule: Schedule | None = None
     augment: Augment | None = None
+    privacy: Privacy | None = None
 
 
 def fit(
@@ -92,7 +96,7 @@ def fit(
     state: where a fit is kept that may be killed; one that lies there already goes on.
     Raises Diverged if the validation loss was never a number.
     """
-    fitting = _Fitting(network, steps, -(-len(train) // steps.batch_size), seed)
+    fitting = _Fitting(network, steps, len(train), seed)
     if state is not None and state.is_file():
         fitting.load(state)
     kept = monotonic()
@@ -110,17 +114,24 @@ def fit(
             f"the validation loss was never a number in {len(fitting.epochs)} epochs; try a lower learning rate"
         )
     network.load_state_dict(fitting.best_weights)
-    return History(tuple(fitting.epochs), fitting.best_epoch)
+    return History(tuple(fitting.epochs), fitting.best_epoch, fitting.epsilon)
 
 
 class _Fitting:
     """A fit between two epochs."""
 
-    def __init__(self, network: nn.Module, steps: Steps, batches: int, seed: int) -> None:
-        self._network, self._steps = network, steps
-        self._optimiser = torch.optim.AdamW(
+    def __init__(self, network: nn.Module, steps: Steps, rows: int, seed: int) -> None:
+        self._network, self._learning, self._steps, self._rows = network, network, steps, rows
+        self._optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay
         )
+        self._private = None
+        if steps.privacy is not None:
+            self._private = Private(
+                network, self._optimiser, steps.privacy, rows=rows, batch=steps.batch_size, epochs=steps.epochs
+            )
+            self._learning, self._optimiser = self._private.network, self._private.optimiser
+        batches = -(-rows // steps.batch_size)
         self._schedule = steps.schedule(self._optimiser, batches * steps.epochs) if steps.schedule else None
         self._generator = Generator().manual_seed(seed)
         self.epochs: list[Epoch] = []
@@ -134,17 +145,34 @@ class _Fitting:
 
     def learn(self, train: Rows) -> float:
         """One step a batch; the mean loss over the rows, each as it was before its step."""
-        self._network.train()
+        self._learning.train()
         total, seen = 0.0, 0
-        for batch in _batches(train, self._steps.batch_size, self._generator, self._steps.augment):
+        for index in self._batches():
+            batch = train.take(index)
+            if self._steps.augment is not None:
+                batch = self._steps.augment(batch, self._generator)
             self._optimiser.zero_grad()
-            value = self._steps.loss(self._network(**batch.inputs), batch.targets)
-            (value + self._penalty() if self._steps.l1 else value).backward()
+            value = self._steps.loss(self._learning(**batch.inputs), batch.targets)
+            whole = value + self._penalty() if self._steps.l1 else value
+            self._private.backward(whole) if self._private else whole.backward()
             self._optimiser.step()
             if self._schedule is not None:
                 self._schedule.step()
             total, seen = total + value.item() * len(batch), seen + len(batch)
         return total / seen
+
+    def _batches(self) -> Sequence[Tensor]:
+        """The rows of each batch of an epoch."""
+        if self._private is not None:
+            return self._private.batches(self._generator)
+        order: Tensor = torch.randperm(self._rows, generator=self._generator)
+        parts: tuple[Tensor, ...] = order.split(self._steps.batch_size)
+        return parts
+
+    @property
+    def epsilon(self) -> float | None:
+        """Of the privacy of the training rows, after the epochs so far."""
+        return self._private.spent(len(self.epochs)) if self._private else None
 
     def _penalty(self) -> Tensor:
         weights = [weight.abs().sum() for weight in self._network.parameters() if weight.ndim > 1]
@@ -183,12 +211,6 @@ class _Fitting:
         torch.set_rng_state(state["chance"])
         self.epochs = [Epoch(*epoch) for epoch in state["epochs"]]
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
-
-
-def _batches(rows: Rows, size: int, generator: Generator, augment: Augment | None) -> Iterator[Rows]:
-    for index in torch.randperm(len(rows), generator=generator).split(size):
-        batch = rows.take(index)
-        yield augment(batch, generator) if augment else batch
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from app.manifest import Evaluation, Manifest, Parity, explain
+from app.manifest import PAGE, Evaluation, Manifest, Parity, explain
 from training.answers import Answer
 from training.datasets.dataset import Column, Dataset, Rows
 from training.errors import UnfitDataset
@@ -88,15 +88,20 @@ def _checked(fields: dict[str, Any]) -> Manifest:
         raise UnfitDataset(f"the manifest cannot be written: {explain(error)}") from error
 
 
-def publish(graph: bytes, manifest: Manifest, models: Path) -> Published:
-    """Adds the next version of the model, with its file's hash, unless its newest is the same to the byte."""
+def written(manifest: Manifest, graph: bytes) -> bytes:
+    """manifest.json, with the hash of the graph."""
     manifest = manifest.model_copy(update={"files": {"model.onnx": sha256(graph).hexdigest()}})
-    files = {"model.onnx": graph, "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode()}
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def publish(graph: bytes, manifest: Manifest, page: str, models: Path) -> Published:
+    """Adds the next version of the model, with its hash and its page, unless the newest is the same to the byte."""
+    files = {"model.onnx": graph, "manifest.json": written(manifest, graph)}
     model = models / manifest.name
     newest = max(_versions(model), default=0)
     if newest and all(_holds(model / str(newest) / name, content) for name, content in files.items()):
         return Published(model / str(newest), added=False)
-    _write(files, model / str(newest + 1))
+    _write({**files, PAGE: page.encode()}, model / str(newest + 1))
     return Published(model / str(newest + 1), added=True)
 
 

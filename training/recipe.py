@@ -6,6 +6,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +133,7 @@ class Recipe:
         return {
             "network": _in_words(self.network),
             "optimiser": "AdamW",
-            **{name: _in_words(value) if callable(value) else value for name, value in steps.items()},
+            **{name: _plain(value) for name, value in steps.items()},
             "members": self.members,
             "head": _in_words(self.head),
             "calibrate": self.calibrate,
@@ -169,3 +170,10 @@ def _in_words(part: Callable[..., object]) -> str:
     if not isinstance(part, partial):
         return str(getattr(part, "__name__", type(part).__name__))
     return f"{_in_words(part.func)}({', '.join(f'{key}={value!r}' for key, value in part.keywords.items())})"
+
+
+def _plain(value: Any) -> str | int | float | bool | None:
+    """As JSON has it; anything else in words."""
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return _in_words(value) if callable(value) else str(value)

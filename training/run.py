@@ -12,20 +12,24 @@ from typing import Any
 
 import torch
 
-from app.manifest import Evaluation, Parity
+from app.manifest import PAGE, Evaluation, Manifest, Parity
 from training import checkpoint, reproducible
 from training.checkpoint import Checkpoint
+from training.compress import Compressed, compress
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
 from training.errors import RunNotFound, TrainingFailed, UnfitDataset
-from training.evaluate import answers, check, evaluate, predict
+from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
-from training.publish import describe, publish
+from training.page import Shown, page
+from training.publish import describe, publish, written
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
 from training.verify import check_probabilities, verify
 
 GOLDEN_ROWS = 4
+
+CURVES = "curves.png"
 
 BEGUN = "begun.json"
 """What a run was begun with, until it ends: it can go on while that is so."""
@@ -71,7 +75,7 @@ def _train(begun: "Begun", folder: Path) -> Run:
     checkpoint.save(saved, folder)
     for left in (folder / BEGUN, *folder.glob("member-*.pt")):
         left.unlink()
-    draw_curves(trained.history, recipe.title, recipe.measures[0], folder / "curves.png")
+    draw_curves(trained.history, recipe.title, recipe.measures[0], folder / CURVES)
     return Run(begun.name, recipe, trained, folder, seconds)
 
 
@@ -117,21 +121,31 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     return Run(name, recipe, trained, folder, saved.seconds)
 
 
-def measure(run: Run) -> Evaluation:
+def seen(run: Run) -> Look:
     """The test split, once."""
     dataset = run.trained.dataset
-    baseline = run.recipe.baseline(dataset.train, dataset.validation)
-    return evaluate(run.trained.served, baseline, dataset.test, run.recipe.measures)
+    return look(run.trained.served, run.recipe.baseline(dataset.train, dataset.validation), dataset.test)
+
+
+def compressed(run: Run) -> list[Compressed]:
+    """The run's network in every smaller way, measured."""
+    recipe, trained = run.recipe, run.trained
+    return compress(trained.served, trained.dataset, recipe.steps, recipe.measures[0], trained.seed)
 
 
 def conclude(run: Run, models: Path | None) -> Report:
     """Evaluates, exports, verifies and, with a place for models, publishes; the report says how far it came."""
-    evaluation, parity, failed = measure(run), None, False
+    looked, parity, failed = seen(run), None, False
+    evaluation = evaluate(looked, run.recipe.measures)
     card = run.recipe.card(run.trained) if run.recipe.card else ""
     try:
         parity = verified_graph(run)
+        manifest = _manifest(run, evaluation, parity, card)
+        told = page(manifest, _shown(run, looked))
+        (run.folder / PAGE).write_text(told)
+        (run.folder / "manifest.json").write_bytes(written(manifest, _graph(run).read_bytes()))
         check(evaluation.metrics, run.recipe.accept)
-        outcome = _publish(run, evaluation, parity, card, models)
+        outcome = _publish(run, manifest, told, models)
     except (TrainingFailed, OSError) as error:
         outcome, failed = f"Nothing published: {error}.", True
     report = _report(run, evaluation, parity, outcome, failed, card)
@@ -150,25 +164,44 @@ def verified_graph(run: Run) -> Parity:
     return verify(_graph(run), served, dataset.test, run.recipe.tolerance)
 
 
-def _publish(run: Run, evaluation: Evaluation, parity: Parity, card: str, models: Path | None) -> str:
+def _publish(run: Run, manifest: Manifest, told: str, models: Path | None) -> str:
     """What came of it, in a sentence."""
-    recipe, trained = run.recipe, run.trained
-    if recipe.withheld:
-        return f"Never published: {recipe.withheld}."
+    if run.recipe.withheld:
+        return f"Never published: {run.recipe.withheld}."
     if models is None:
         return "Not published, as asked; all bounds hold."
+    published = publish(_graph(run).read_bytes(), manifest, told, models)
+    return f"Published as {published.folder}." if published.added else f"Unchanged: {published.folder} is this model."
+
+
+def _shown(run: Run, looked: Look) -> Shown:
+    dataset = run.trained.dataset
+    return Shown(
+        dataset,
+        run.trained.served,
+        run.recipe.answers_of(dataset),
+        run.recipe.measures[0],
+        looked.ours,
+        looked.theirs,
+        (run.folder / CURVES).read_bytes(),
+    )
+
+
+def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Manifest:
+    recipe, trained = run.recipe, run.trained
     words = {field: getattr(recipe, field) for field in ("title", "task", "description", "intended_use", "limits")}
     training = {
         "recipe": run.name,
         "seed": trained.seed,
         "epochs": len(trained.history.epochs),
         "best_epoch": trained.history.best_epoch,
+        "epsilon": trained.history.epsilon,
         "settings": recipe.settings(),
         "versions": reproducible.versions(),
         "curves": curves(trained.history, recipe.measures[0].name),
     }
     golden = _some(trained.dataset.test)
-    manifest = describe(
+    return describe(
         {"name": run.name, "card": card} | words,
         trained.dataset,
         evaluation,
@@ -178,8 +211,6 @@ def _publish(run: Run, evaluation: Evaluation, parity: Parity, card: str, models
         trained.threshold,
         (golden, answers(trained.served, golden)),
     )
-    published = publish(_graph(run).read_bytes(), manifest, models)
-    return f"Published as {published.folder}." if published.added else f"Unchanged: {published.folder} is this model."
 
 
 def _report(run: Run, evaluation: Evaluation, parity: Parity | None, outcome: str, failed: bool, card: str) -> Report:

@@ -90,7 +90,9 @@ async def metadata(request: Request, name: str, version: str | None = None) -> R
     """How the version serves, its tensors, its manifest (null where it has none) and a body for each protocol that
     gives a real prediction (null where none is known)."""
     model = find_model(request, "v1", name, version)
-    body = v1_metadata.metadata(model, repository(request).labels_of(name, model.version))
+    models = repository(request)
+    report = models.report(name, model.version) is not None
+    body = v1_metadata.metadata(model, models.labels_of(name, model.version), report)
     return await body_response(request, dumped(body), {}, "application/json")
 
 

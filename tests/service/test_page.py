@@ -125,3 +125,24 @@ def test_a_graph_whose_rows_are_none_has_an_example_for_tensors_only(client: htt
     assert client.post("/v2/models/scalar/infer", json=told["example_v2"]).status_code == 200
     assert client.get("/v1/models/damaged/metadata").status_code == 503
     assert client.get("/v1/models/nobody/metadata").status_code == 404
+
+
+def test_a_report_of_the_training_is_shown_and_can_load_and_run_nothing(tmp_path: Path) -> None:
+    place = graphs.add_to_repository(tmp_path, "told", graphs.double())
+    (place / "report.html").write_text("<h1>Told</h1>")
+    graphs.add_to_repository(tmp_path, "untold", graphs.double())
+    outside = tmp_path.parent / f"{tmp_path.name}.html"
+    outside.write_text("secret")
+    linked = graphs.add_to_repository(tmp_path, "linked", graphs.double())
+    (linked / "report.html").symlink_to(outside)
+    with serving(tmp_path) as client:
+        shown = client.get("/page/models/told/versions/1/report")
+        assert (shown.status_code, shown.text) == (200, "<h1>Told</h1>")
+        assert shown.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert "sandbox" in shown.headers["content-security-policy"]
+        for name in ("untold", "linked", "unknown"):
+            assert client.get(f"/page/models/{name}/versions/1/report").status_code == 404
+        reports = {name: client.get(f"/v1/models/{name}/metadata").json()["report"] for name in ("told", "untold")}
+        assert reports == {"told": True, "untold": False}
+        assert client.get("/v1/models/linked/metadata").json()["report"] is False

@@ -37,7 +37,16 @@ MAY_IMPORT = {
         "app.settings",
         "app.web",
     },
-    "app.page": {"app", "app.bodies", "app.layout", "app.metrics", "app.repository", "app.web"},
+    "app.page": {
+        "app",
+        "app.bodies",
+        "app.errors",
+        "app.layout",
+        "app.manifest",
+        "app.metrics",
+        "app.repository",
+        "app.web",
+    },
     "app.docs": {"app.compression", "app.inference", "app.openapi"},
     "app.openapi": {
         "app.openapi",
@@ -117,6 +126,9 @@ MAY_IMPORT = {
 TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
     "training.datasets.words": {"app.inference"},
+    "training.compress": {"app.inference"},
+    "training.page": {"app.manifest"},
+    "training.tracking": {"app.manifest"},
     "training.evaluate": {"app.manifest"},
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
     "training.report": {"app.manifest"},

@@ -44,9 +44,7 @@ MARKS = re.compile(
 TAGS = re.compile(r"\[[^\]]*\] ?")
 """Names of mailing lists in a subject."""
 
-BREAKS = frozenset(
-    ["br", "center", "div", "h1", "h2", "h3", "h4", "hr", "li", "p", "table", "td", "th", "title", "tr", "ul"]
-)
+BREAKS = frozenset(("br", "center", "div", "h1", "h2", "h3", "h4", "hr", "li", "p", "table", "td", "th", "title", "tr"))
 UNSEEN = frozenset(("script", "style"))
 
 

@@ -31,8 +31,8 @@ def card(trained: Trained) -> str:
     extent = spam_assassin.EXTENT
     return f"""A mail is called spam from a probability of {threshold:.3f} on: on the validation split that cost least,
 where a wanted mail that is called spam costs {FALSE_ALARM:g} times as much as spam that is let through. On the test
-split it finds {found} of {spam.sum()} spam mails ({found / spam.sum():.1%}) and calls {alarms} of {(~spam).sum()} wanted
-mails spam ({alarms / (~spam).sum():.2%}).
+split it finds {found} of {spam.sum()} spam mails ({found / spam.sum():.1%}) and calls {alarms} of {(~spam).sum()}
+wanted mails spam ({alarms / (~spam).sum():.2%}).
 
 It reads the first {extent.words} words of the first {extent.lines} lines; words are what spaces and line ends leave. It
 knows the {spam_assassin.WORDS:,} words of the most training mails, and of another word only how it looks: an amount, a
@@ -52,11 +52,11 @@ recipe = Recipe(
     network=partial(TextNet, width=32, channels=32, kernels=(3, 5), dropout=0.5),
     steps=Steps(
         loss=cross_entropy,
-        epochs=10,
+        epochs=8,
         batch_size=64,
         learning_rate=3e-3,
         weight_decay=0.01,
-        patience=3,
+        patience=2,
     ),
     head=softmax,
     calibrate=True,

@@ -3,6 +3,7 @@
 import { html, nothing } from "../lit-html/lit-html.js";
 import { bar } from "./bar.js";
 import "./chart.js";
+import { keyHeaders, storedKey } from "./key.js";
 import { capital, count, named, number, plural, sentence } from "./words.js";
 
 export function quality({ evaluation, parity, data }) {
@@ -56,19 +57,34 @@ function metric({ name, model, baseline, higher_is_better }) {
   </tr>`;
 }
 
-export function training({ recipe, seed, epochs, best_epoch, settings, versions, curves }) {
+export function training({ recipe, seed, epochs, best_epoch, settings, versions, curves }, { name, version, report }) {
   return html`<section>
     <h2>How it was trained</h2>
     ${curves?.epochs.length ? html`<training-curves .curves=${curves} .best=${best_epoch}></training-curves>` : nothing}
     <p>
       Recipe <code>${recipe}</code>, seed ${seed}: ${count(epochs)} epochs, of which epoch ${count(best_epoch)} had the
       lowest loss on the validation rows and was kept.
+      ${report ? whole(`/page/models/${name}/versions/${version}/report`, `${name}-${version}.html`) : nothing}
     </p>
     <details>
       <summary>Settings and package versions</summary>
       <div class="twice">${pairs(settings)}${pairs(versions)}</div>
     </details>
   </section>`;
+}
+
+// A link sends no key: where there is one, the report is fetched with it and saved.
+function whole(path, file) {
+  const save = async (event) => {
+    if (!storedKey()) return;
+    event.preventDefault();
+    const answer = await fetch(path, { headers: keyHeaders() });
+    const link = Object.assign(document.createElement("a"), { download: file });
+    link.href = URL.createObjectURL(await answer.blob());
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+  return html`<a href=${path} target="_blank" @click=${save}>The whole report</a>`;
 }
 
 const pairs = (record) =>

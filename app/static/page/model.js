@@ -29,7 +29,7 @@ function body(page, found, shown, metadata, form) {
   return html`
     ${shown.reason ? html`<p class="notice">It serves what was loaded before; the last load failed: ${shown.reason}</p>` : nothing}
     ${card ? purpose(card) : bare(metadata)} ${tryIt(form, page)}
-    ${card ? html`${quality(card)}${training(card.training)}${data(card)}` : nothing}
+    ${card ? html`${quality(card)}${training(card.training, metadata)}${data(card)}` : nothing}
     ${
       card?.card
         ? html`<section class="more">

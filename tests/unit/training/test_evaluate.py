@@ -8,7 +8,7 @@ from app.manifest import Metric
 from training.baselines import class_shares, logistic_regression, ridge_regression
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
-from training.evaluate import advantage, check, verdict
+from training.evaluate import Look, advantage, check, verdict
 from training.metrics import ACCURACY, R2, RMSE
 
 GOOD = Metric(name="accuracy", model=0.97, baseline=0.96, higher_is_better=True)
@@ -45,9 +45,9 @@ def test_the_advantage_is_positive_for_the_better_one_whichever_way_the_measure_
     targets = np.arange(50.0)
     ours, theirs = targets + 1, targets[::-1]
 
-    assert advantage(R2, ours, theirs, targets)[0] > 0
-    assert advantage(RMSE, ours, theirs, targets)[0] > 0
-    assert advantage(RMSE, theirs, ours, targets)[1] < 0
+    assert advantage(R2, Look(ours, theirs, targets, ""))[0] > 0
+    assert advantage(RMSE, Look(ours, theirs, targets, ""))[0] > 0
+    assert advantage(RMSE, Look(theirs, ours, targets, ""))[1] < 0
 
 
 def test_baselines_learn_what_is_linear() -> None:

@@ -16,6 +16,7 @@ from training.datasets.dataset import Rows
 from training.errors import Diverged, RunNotFound
 from training.fit import History, Steps, fit
 from training.metrics import auc, cross_entropy, r2
+from training.privacy import Privacy
 from training.recipe import load
 from training.schedules import one_cycle
 
@@ -135,3 +136,19 @@ def test_a_fit_that_is_killed_goes_on_to_the_weights_of_an_unbroken_one(
     assert resumed.history == unbroken.history
     weights, again = unbroken.served.state_dict(), resumed.served.state_dict()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_a_private_fit_keeps_to_its_epsilon_and_learns_less_the_smaller_that_is() -> None:
+    full = load("breast-cancer")
+    dataset = full.dataset()
+    losses = {}
+    for epsilon in (0.1, 8.0):
+        steps = replace(full.steps, epochs=20, patience=20, weight_decay=0.0, privacy=Privacy(epsilon, delta=1e-3))
+        recipe = replace(full, members=1, steps=steps)
+        trained, again = recipe.train(dataset, 1), recipe.train(dataset, 1)
+        assert trained.history == again.history
+        assert trained.history.epsilon is not None
+        assert 0.9 * epsilon <= trained.history.epsilon <= epsilon
+        losses[epsilon] = min(epoch.validation_loss for epoch in trained.history.epochs)
+        assert {name for name in trained.served.state_dict() if "_module" in name} == set()
+    assert losses[8.0] < losses[0.1]

@@ -14,6 +14,7 @@ from training import run
 from training.__main__ import main
 from training.datasets.dataset import Column, Dataset
 from training.errors import NotProbabilities, RunNotFound, UnfitDataset
+from training.evaluate import evaluate
 from training.networks.served import Served, as_it_is
 from training.publish import publish
 from training.recipe import load
@@ -46,10 +47,10 @@ def manifest(models: Path, version: int = 1) -> Manifest:
     return found
 
 
-def test_a_published_version_is_a_graph_and_its_manifest_and_nothing_else(published: Path) -> None:
+def test_a_published_version_is_a_graph_its_manifest_its_page_and_nothing_else(published: Path) -> None:
     found = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
 
-    assert found == {"quickstart/1/model.onnx", "quickstart/1/manifest.json"}
+    assert found == {f"quickstart/1/{name}" for name in ("model.onnx", "manifest.json", "report.html")}
 
 
 def test_the_golden_rows_come_out_of_the_published_graph(published: Path) -> None:
@@ -85,7 +86,9 @@ def test_the_run_folder_holds_report_curves_weights_and_graph(trained: Run) -> N
     assert {file.name for file in trained.folder.iterdir()} == {
         "checkpoint.pt",
         "curves.png",
+        "manifest.json",
         "model.onnx",
+        "report.html",
         "report.json",
         "report.md",
     }
@@ -102,7 +105,7 @@ def test_the_same_training_again_publishes_nothing(trained: Run, models: Path) -
 def test_another_graph_becomes_the_next_version_by_number(models: Path) -> None:
     (models / "quickstart" / "1").rename(models / "quickstart" / "9")
 
-    added = publish(b"another graph", manifest(models, version=9), models)
+    added = publish(b"another graph", manifest(models, version=9), "a page", models)
 
     assert added.added and added.folder == models / "quickstart" / "10"
 
@@ -111,13 +114,13 @@ def test_a_publication_that_breaks_off_leaves_nothing_behind(models: Path, monke
     before = sorted(models.rglob("*"))
 
     def full(hidden: Path, version: Path) -> None:
-        assert sorted(file.name for file in hidden.iterdir()) == ["manifest.json", "model.onnx"]
+        assert sorted(file.name for file in hidden.iterdir()) == ["manifest.json", "model.onnx", "report.html"]
         assert hidden.name.startswith(".") and hidden.parent == version.parent
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "rename", full)
     with pytest.raises(OSError, match="disk full"):
-        publish(b"another graph", manifest(models), models)
+        publish(b"another graph", manifest(models), "a page", models)
 
     assert sorted(models.rglob("*")) == before
 
@@ -195,7 +198,7 @@ def test_a_withheld_recipe_is_reported_and_not_published(trained: Run, tmp_path:
 def test_a_saved_run_is_measured_as_it_was_when_trained(trained: Run, published: Path) -> None:
     reopened = run.reopen("quickstart", trained.folder.parent.parent, trained.folder)
 
-    assert [metric.model for metric in run.measure(reopened).metrics] == [
+    assert [metric.model for metric in evaluate(run.seen(reopened), reopened.recipe.measures).metrics] == [
         metric.model for metric in manifest(published).evaluation.metrics
     ]
 
