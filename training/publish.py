@@ -127,7 +127,7 @@ def _example(column: Column, value: NDArray[Any]) -> Any:
             named.pop()
         return named
     if column.kind == "text":
-        return value.item()
+        return str(value)
     if not column.shape and np.isnan(value):
         return None
     return int(value) if column.kind == "integer" and not column.shape else shortest(value)

@@ -22,8 +22,8 @@ def card(trained: Trained) -> str:
     data = trained.dataset
     simple = popularity(data.train, data.validation)
     given = simple.predict(data.test)
-    told = " and ".join(f"{one.name} {one.of(given, data.test.targets.numpy()):.3f}" for one in MEASURES)
-    return f"""For comparison, {simple.description} has {told}.
+    hits, gain = (one.of(given, data.test.targets.numpy()) for one in MEASURES)
+    return f"""For comparison, {simple.description} has a hit rate of {hits:.3f} and an NDCG of {gain:.3f}.
 
 It ranks {len(data.target.labels) - 1:,} articles: those of at least {baskets.FEWEST} invoices of the year before
 {baskets.VALIDATION:%d %B %Y}, one of them in its second half. An article is a name as the shop wrote it, upper case and

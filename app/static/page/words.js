@@ -32,7 +32,7 @@ export function rate(perSecond) {
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
-const ACRONYMS = { auc: "AUC", f1: "F1", hdl: "HDL", ldl: "LDL", mae: "MAE", mse: "MSE", r2: "R²", rmse: "RMSE" };
+const ACRONYMS = { auc: "AUC", f1: "F1", hdl: "HDL", ldl: "LDL", mae: "MAE", mse: "MSE", ndcg: "NDCG", r2: "R²", rmse: "RMSE" };
 
 // "mean_radius" -> "Mean radius", "auc" -> "AUC"
 export const named = (name) => capital(inWords(name));
