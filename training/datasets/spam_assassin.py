@@ -35,8 +35,8 @@ WORDS = 12_000
 """Of the vocabulary, which the training mails alone make."""
 
 MARKS = re.compile(
-    r"mailing list|listinfo|mailman|sourceforge|sightings|taint\.org|netnoteinc|jmason|linux\.ie|newsisfree|yahoogroups"
-    r"|freshrpms|xent\.com|razor-users|_{20}|^(?:URL|Date): ",
+    r"mailing list|listinfo|mailman|sourceforge|sightings|taint\.org|netnoteinc|jmason|linux\.ie|newsisfree"
+    r"|yahoo!? ?groups|freshrpms|xent\.com|razor-users|_{20}|^(?:URL|Date): ",
     re.IGNORECASE,
 )
 """Of lines that tell the archive's sources, not the mail."""

@@ -52,11 +52,10 @@ class TextNet(nn.Module):
     def _share(self, words: Tensor, there: Tensor) -> Tensor:
         """(rows, length) -> the weight of each word, those of the same word together 1 + ln(count) times its inverse
         document frequency, as parts of a vector of length 1 over all words."""
-        blank = torch.zeros(len(words), len(self.weights))
-        counts = blank.scatter_add(1, words, there)  # (rows, words)
-        given = torch.where(counts > 0, 1 + counts.clamp_min(1).log(), 0.0) * self.weights  # (rows, words)
-        length = given.square().sum(dim=1, keepdim=True).sqrt().clamp_min(1e-6)
-        return there * (given / length / counts.clamp_min(1)).gather(1, words)
+        counts = torch.zeros(len(words), len(self.weights)).scatter_add(1, words, there).gather(1, words)
+        given = (1 + counts.clamp_min(1).log()) * self.weights[words]  # (rows, length)
+        length = (given.square() * there / counts.clamp_min(1)).sum(dim=1, keepdim=True).sqrt()  # (rows, 1)
+        return there * given / counts.clamp_min(1) / length.clamp_min(1e-6)
 
 
 def inverse_document_frequency(words: Tensor, size: int) -> Tensor:

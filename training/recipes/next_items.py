@@ -1,6 +1,10 @@
-"""Next items: what may be added to a basket, ten articles in order.
+"""Next items: what may be added to a basket, ten articles in order, by a linear autoencoder.
 
-Expect: TODO
+Expect: hit rate at 10 .218 (interval .20 to .23), NDCG .125, the same for seeds 42 to 44, since what they change leaves
+the order; 31 s on one core. Item-kNN has .213 and .122 on the same 2,840 baskets: a tie within chance. Popularity has
+.032. Source: EASE (Steck, 2019) with item-kNN's likeness added, each article's 64 neighbours. Embeddings learnt by
+gradient descent, with attention or on top of the neighbours, came out below item-kNN: see training/EXPERIMENTS.md.
+Data: Online Retail II, UCI, 2019.
 """
 
 from functools import partial
