@@ -1,6 +1,11 @@
-"""Spam: is a mail wanted, from its subject and text.
+"""Spam: is a mail wanted, from its subject and text, which the graph reads itself.
 
-Expect: TODO
+Expect: AUC .995 (.995 to .996 over 3 seeds), accuracy .972 (.972 to .974), spam recall .95; 3 minutes on one core.
+Logistic regression on TF-IDF has .997, .982 and .95 on the same 1,162 mails: a tie in AUC within chance; in accuracy
+it is better beyond chance, by 12 mails (95 % interval .003 to .020). On the validation mails, by which the network was
+chosen, the two were level (.983 and .979).
+Source: convolutions over words (Kim, 2014) beside a bag weighted as in TF-IDF; chosen among six on the validation
+split, see training/EXPERIMENTS.md. Word dropout gave nothing. Data: SpamAssassin public mail corpus, 2002.
 """
 
 from functools import partial
@@ -47,7 +52,7 @@ recipe = Recipe(
     intended_use="Teaching and testing: a text model whose reading of words is in its graph.",
     limits="English mails of 2002, the wanted ones of a few people who write about software: today's spam, other "
     "languages and other people's mail look different, and a newsletter may be called spam. Headers, senders, links' "
-    "targets and pictures count for nothing.",
+    "targets and pictures count for nothing; of spam that is pasted with its headers half is let through.",
     dataset=spam_assassin.load,
     network=partial(TextNet, width=32, channels=32, kernels=(3, 5), dropout=0.5),
     steps=Steps(
