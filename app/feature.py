@@ -1,9 +1,13 @@
 """One named input of a model as a caller sends it: its kind, its range, and what stands for a missing value."""
 
+from functools import cached_property
 from math import inf, isfinite
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_TOLD = 12
+"""Categories that are named where one is wanted; of more, the first few and how many there are."""
 
 
 class Record(BaseModel):
@@ -33,6 +37,7 @@ class Feature(Record):
              white become. A sound goes from -1 to 1.
     missing: what an absent or null value becomes: nothing, it is refused; NaN; or `fill`. The value of a feature with
              a shape has to be there, its elements may be null: else a few bytes would ask for any amount of memory.
+             A list of categories with a `fill` may also be shorter than its shape, as one whose last elements are null.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -102,11 +107,22 @@ class Feature(Record):
         sizes = {"C": 1} | dict(zip(self.layout or "", self.shape, strict=True))
         return sizes["H"], sizes["W"], sizes["C"]
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Category -> its place in `categories`."""
+        return {name: place for place, name in enumerate(self.categories)}
+
+    @property
+    def may_be_shorter(self) -> bool:
+        """Whether a list that ends early is filled up."""
+        return self.kind == "category" and self.missing == "fill" and len(self.shape) == 1
+
     @property
     def wanted(self) -> str:
         """What a value of this feature, or an element of it, must be, in words: `0 to 50 mm`."""
         if self.kind == "category":
-            return "one of " + ", ".join(self.categories)
+            more = f" and {len(self.categories) - MOST_TOLD} more" if len(self.categories) > MOST_TOLD else ""
+            return "one of " + ", ".join(self.categories[:MOST_TOLD]) + more
         if self.kind == "text":
             return "a text"
         if self.kind == "audio":
@@ -124,7 +140,7 @@ class Feature(Record):
             return f'{{"b64": a PNG, JPEG or WebP image}} or {size} numbers, {self.wanted}'
         if self.kind == "audio":
             return f'{{"b64": a WAV, FLAC, OGG or MP3 sound}} or up to {size} numbers, {self.wanted}'
-        return f"a list of {size}, each {self.wanted}"
+        return f"a list of {'1 to ' if self.may_be_shorter else ''}{size}, each {self.wanted}"
 
     def _span(self) -> str:
         """`0 to 50 mm`, `0 mm or more`, `50 mm or less`, or nothing without a bound."""

@@ -31,6 +31,8 @@ class Answer:
 
 def of_target(target: Target) -> tuple[Answer, ...]:
     """The one answer of a network that predicts the target itself."""
+    if target.top:
+        return (Answer("ranking", "ranking", target.name, target.description, "", target.labels, target.top),)
     kind: Literal["probabilities", "value"] = "probabilities" if target.labels else "value"
     return (Answer(kind, kind, target.name, target.description, target.unit, target.labels),)
 

@@ -59,11 +59,13 @@ class Look:
     groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     blocks: NDArray[np.int64] | None = None
 
-    def network(self, measure: Measure, rows: Some) -> float:
-        return measure.at(self.thresholds[0], self.ours[rows], self.targets[rows])
+    def network(self, measure: Measure) -> Callable[[Some], float]:
+        """The network's figure by rows."""
+        return _by_rows(measure, self.thresholds[0], self.ours, self.targets)
 
-    def simple(self, measure: Measure, rows: Some) -> float:
-        return measure.at(self.thresholds[1], self.theirs[rows], self.targets[rows])
+    def simple(self, measure: Measure) -> Callable[[Some], float]:
+        """The baseline's figure by rows."""
+        return _by_rows(measure, self.thresholds[1], self.theirs, self.targets)
 
     def blocks_of(self, rows: Some) -> NDArray[np.int64] | None:
         """The block of each of these rows."""
@@ -88,12 +90,13 @@ def evaluate(seen: Look, measures: Sequence[Measure]) -> Evaluation:
 
 
 def _metric(measure: Measure, seen: Look, rows: Some) -> Metric:
+    figure = seen.network(measure)
     return Metric(
         name=measure.name,
-        model=seen.network(measure, rows),
-        baseline=seen.simple(measure, rows),
+        model=figure(rows),
+        baseline=seen.simple(measure)(rows),
         higher_is_better=measure.higher_is_better,
-        interval=interval(lambda drawn: seen.network(measure, rows[drawn]), len(rows), seen.blocks_of(rows)),
+        interval=interval(lambda drawn: figure(rows[drawn]), len(rows), seen.blocks_of(rows)),
     )
 
 
@@ -105,11 +108,16 @@ def _slice(group: str, measure: Measure, seen: Look, rows: Some) -> Slice:
 def advantage(measure: Measure, seen: Look) -> tuple[float, float]:
     """How much better ours is, as a 95 % interval over bootstrap samples of the rows or blocks; above 0 is better."""
     sign = 1 if measure.higher_is_better else -1
+    ours, theirs = seen.network(measure), seen.simple(measure)
+    return _spread(lambda rows: sign * (ours(rows) - theirs(rows)), len(seen.targets), seen.blocks)
 
-    def gain(rows: Some) -> float:
-        return sign * (seen.network(measure, rows) - seen.simple(measure, rows))
 
-    return _spread(gain, len(seen.targets), seen.blocks)
+def _by_rows(measure: Measure, threshold: float | None, outputs: Array, targets: Array) -> Callable[[Some], float]:
+    """The figure of chosen rows; from what each row gives, where that is known, since rankings are large."""
+    if measure.each is None:
+        return lambda rows: measure.at(threshold, outputs[rows], targets[rows])
+    each = measure.each(outputs, targets)
+    return lambda rows: float(each[rows].mean())
 
 
 def interval(

@@ -32,11 +32,11 @@ def export(
     """
     example = {name: tensor[torch.arange(EXAMPLE_ROWS) % len(tensor)] for name, tensor in inputs.items()}
     graph = _trace(served.eval(), example, outputs)
+    strip(graph)
+    check_no_source_path(graph)  # the reader was not traced, and its words may look like a path
     if reader is not None:
         graph = _behind(reader, graph)
     check_batch_axis(graph)
-    strip(graph)
-    check_no_source_path(graph)
     return bytes(graph.SerializeToString(deterministic=True))
 
 

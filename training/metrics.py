@@ -17,12 +17,16 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Measure:
-    """of: (outputs, targets) -> the figure. decided: of the labels that are answered, as probabilities of 0 and 1."""
+    """of: (outputs, targets) -> the figure. decided: of the labels that are answered, as probabilities of 0 and 1.
+
+    each: where the figure is a mean over rows, what each of them gives, (rows,).
+    """
 
     name: str
     higher_is_better: bool
     of: Callable[[Array, Array], float]
     decided: bool = False
+    each: Callable[[Array, Array], Array] | None = None
 
     def at(self, threshold: float | None, outputs: Array, targets: Array) -> float:
         """The figure where labels are answered from this threshold on; None for the likelier label."""
@@ -113,13 +117,23 @@ def wape(quantiles: Array, targets: Array, *, middle: int) -> float:
 
 def hit_rate(scores: Array, items: Array, *, k: int) -> float:
     """Share of the rows whose item is among the k highest scores."""
-    return float((_ranks(scores, items) < k).mean())
+    return float(hits(scores, items, k=k).mean())
+
+
+def hits(scores: Array, items: Array, *, k: int) -> Array:
+    """1 for each row whose item is among the k highest scores, else 0."""
+    return (_ranks(scores, items) < k).astype(np.float64)
 
 
 def ndcg(scores: Array, items: Array, *, k: int) -> float:
     """Mean of 1 / log2(rank + 2) of the one wanted item, ranks from 0; 0 beyond the first k."""
+    return float(gains(scores, items, k=k).mean())
+
+
+def gains(scores: Array, items: Array, *, k: int) -> Array:
+    """What `ndcg` is the mean of."""
     ranks = _ranks(scores, items)
-    return float(np.where(ranks < k, 1 / np.log2(ranks + 2), 0).mean())
+    return np.where(ranks < k, 1 / np.log2(ranks + 2), 0)
 
 
 def _ranks(scores: Array, items: Array) -> NDArray[np.int64]:
@@ -173,6 +187,14 @@ CALIBRATION_ERROR = Measure("calibration_error", False, calibration_error)
 R2 = Measure("r2", True, r2)
 RMSE = Measure("rmse", False, rmse)
 MAE = Measure("mae", False, mae)
+
+
+def hit_rate_at(k: int) -> Measure:
+    return Measure(f"hit_rate_at_{k}", True, partial(hit_rate, k=k), each=partial(hits, k=k))
+
+
+def ndcg_at(k: int) -> Measure:
+    return Measure(f"ndcg_at_{k}", True, partial(ndcg, k=k), each=partial(gains, k=k))
 
 
 def recall_of(label: str, number: int) -> Measure:

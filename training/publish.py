@@ -58,6 +58,7 @@ def describe(
                 for tensor, columns in dataset.columns.items()
             ],
             "outputs": [_output(answer, threshold) for answer in answers],
+            "preprocessing_outside_graph": dataset.outside_graph,
             "data": {
                 **{field: getattr(dataset, field) for field in ("name", "source", "licence", "sha256", "split")},
                 "rows": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
@@ -119,11 +120,14 @@ def _feature(column: Column, rows: Rows, tensor: str, at: int) -> dict[str, Any]
 
 
 def _example(column: Column, value: NDArray[Any]) -> Any:
-    """As a caller sends it."""
+    """As a caller sends it: a list of categories ends where only what is filled in would follow."""
     if column.kind == "category":
-        return _named(column, value)
+        named = _named(column, value)
+        while isinstance(named, list) and column.missing == "fill" and named[-1:] == [column.fill]:
+            named.pop()
+        return named
     if column.kind == "text":
-        return value.item()
+        return str(value)
     if not column.shape and np.isnan(value):
         return None
     return int(value) if column.kind == "integer" and not column.shape else shortest(value)

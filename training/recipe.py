@@ -94,7 +94,7 @@ class Recipe:
         reproducible.start(seed)
         served = self.untrained(dataset)
         validation = dataset.validation
-        if dataset.target.labels and not self.answers:
+        if self.answers_of(dataset)[0].kind == "probabilities":
             check_probabilities(predict(served, validation), dataset.target.labels)
         histories = []
         for number, member in enumerate(served.members):

@@ -58,6 +58,8 @@ def _feature(feature: Feature) -> str:
 def _output(output: OutputTensor) -> str:
     if output.kind == "value":
         return f"`{output.name}` ({output.unit})" if output.unit else f"`{output.name}`"
+    if output.kind == "ranking":
+        return f"`{output.name}`, the best first"
     start = (
         f"; {output.labels[1]} from a probability of {output.threshold:.3g} on" if output.threshold is not None else ""
     )

@@ -84,7 +84,7 @@ def _instance(manifest: Manifest, signature: Signature) -> Schema:
 def _feature(feature: Feature, datatype: str) -> Schema:
     """datatype: of the tensor that the feature goes into, whose range bounds a side that the manifest leaves open."""
     schema = nested(_element(feature, datatype), feature.shape)
-    if feature.kind == "audio":
+    if feature.kind == "audio" or feature.may_be_shorter:
         schema["minItems"] = 1
     if feature.kind in ("image", "audio"):
         schema = {"oneOf": [ref("ImageFile" if feature.kind == "image" else "SoundFile"), schema]}

@@ -69,7 +69,7 @@ def targets(signature: Signature, manifest: Manifest | None) -> dict[str, Target
         if output.kind == "probabilities":
             found[PROBABILITY] = Target(output.tensor)
             found |= {label: Target(output.tensor, (place,)) for place, label in enumerate(output.labels)}
-        elif output.tensor in numeric:
+        elif output.kind != "ranking" and output.tensor in numeric:  # places of labels are no quantities
             found[output.name] = Target(output.tensor)
     return found
 

@@ -63,6 +63,8 @@ def parts_of(value: Any, feature: Feature, datatype: str) -> list[Any]:
         return [element_of(value, feature, datatype)]
     if value is None or value is ABSENT:
         raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted_whole}")
+    if feature.may_be_shorter:
+        value = _filled_up(value, feature)
     parts = flatten("", value, feature.shape)
     if set(map(type, parts)) <= {int, float} and feature.kind in ("number", "image", "audio"):
         return parts
@@ -73,6 +75,16 @@ def parts_of(value: Any, feature: Feature, datatype: str) -> list[Any]:
         except InvalidInput as error:
             raise InvalidInput(f"{index_of(at, feature.shape)}{error}") from error
     return converted
+
+
+def _filled_up(value: Any, feature: Feature) -> list[Any]:
+    """The list with nulls behind it, as many as it lacks."""
+    [length] = feature.shape
+    if not isinstance(value, list):
+        raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted_whole}")
+    if not 0 < len(value) <= length:
+        raise InvalidInput(f": {len(value)} elements, wanted {feature.wanted_whole}")
+    return value + [None] * (length - len(value))
 
 
 def element_of(value: Any, feature: Feature, datatype: str) -> Any:
@@ -95,9 +107,9 @@ def _text_element(value: Any, feature: Feature, datatype: str) -> str | int:
     if isinstance(value, dict):
         with _told_after_colon():
             value = b64.read_text(value)
-    if not isinstance(value, str) or (feature.kind == "category" and value not in feature.categories):
+    if not isinstance(value, str) or (feature.kind == "category" and value not in feature.places):
         raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted}")
-    return value if datatype == "BYTES" else feature.categories.index(value)
+    return value if datatype == "BYTES" else feature.places[value]
 
 
 def _shown(value: Any) -> str:

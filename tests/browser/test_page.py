@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -12,11 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browsing import REFUSED, visiting
-from tests.browser.conftest import SHIPPED
 from tests.media import b64, picture, sound
-
-SMALL = 8
-"""Models that serve beside the shipped ones."""
 
 Point = tuple[float, float]
 
@@ -71,12 +68,12 @@ def assert_usable_by_everyone(page: Page) -> None:
 
 
 def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_does_not_serve(
-    browser: Browser, address: str
+    browser: Browser, address: str, models: Path
 ) -> None:
+    ready = len(list(models.iterdir())) - 2
     with visiting(browser, address) as page:
         expect(page).to_have_title("Headrace")
-        shipped = len([folder for folder in SHIPPED.iterdir() if folder.is_dir()])
-        expect(page.get_by_text(f"{shipped + SMALL} models ready to answer; 2 not available.")).to_be_visible()
+        expect(page.get_by_text(f"{ready} models ready to answer; 2 not available.")).to_be_visible()
         for told in ("Ready", "v1", "CPU", "image classification"):
             expect(model(page, "Handwritten digits").get_by_text(told, exact=True)).to_be_visible()
         expect(model(page, "Leaves")).to_contain_text("v1 · stable")
@@ -483,6 +480,44 @@ def test_a_proxy_that_answers_in_the_service_s_place_is_asked_again(
         expect(page.get_by_text("The service cannot be reached")).to_be_hidden()
 
 
+def test_a_basket_is_filled_by_search_and_answered_with_a_ranking_of_other_articles(
+    browser: Browser, address: str
+) -> None:
+    with visiting(browser, f"{address}/#/models/next-items", allowed=REFUSED) as page:
+        picked = page.get_by_role("list", name="Basket, picked").get_by_role("listitem")
+        while picked.count():
+            picked.first.get_by_role("button").click()
+        expect(predict(page)).to_contain_text("The answer appears here.")
+        expect(page.locator(".field .problem")).to_contain_text("0 elements, wanted a list of 1 to 20")
+        search = page.get_by_role("combobox", name="Basket")
+        search.fill("jumbo bag red retro")
+        expect(page.get_by_text("1 match", exact=True)).to_be_visible()
+        search.press("Enter")
+        expect(picked).to_have_text([re.compile("JUMBO BAG RED RETROSPOT")])
+        search.fill("jumbo bag pink polkadot")
+        page.get_by_role("button", name="Add").click()
+        expect(picked).to_have_count(2)
+        ranked = predict(page).locator(".ranking").get_by_role("listitem")
+        expect(ranked).to_have_count(10)
+        assert not {*ranked.all_inner_texts()} & {"JUMBO BAG RED RETROSPOT", "JUMBO BAG PINK POLKADOT", "(nothing)"}
+        page.get_by_role("button", name="Remove JUMBO BAG RED RETROSPOT").click()
+        expect(picked).to_have_count(1)
+
+
+def test_a_mail_is_pasted_and_called_spam_or_not(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/spam") as page:
+        page.get_by_label("Text", exact=True).fill(
+            "FREE MONEY!!!\n\nDear friend,\nclick here to receive your $1,000 now. 100% guaranteed, no credit check!\n"
+            "To be removed from our list reply with REMOVE in the subject."
+        )
+        expect(predict(page).locator(".said")).to_contain_text("spam")
+        page.get_by_label("Text", exact=True).fill(
+            "Re: build fails\n\nOn Monday Ann wrote:\n> the build fails on my machine\n\n"
+            "I think that the problem is the version of the compiler, which version do you use?"
+        )
+        expect(predict(page).locator(".said")).to_contain_text("ham")
+
+
 VIEWS = {
     "": "Models",
     "models/leaf": "Leaves",
@@ -491,6 +526,8 @@ VIEWS = {
     "models/demand": "Demand of an article in the week to come",
     "models/volatility": "Volatility of the S&P 500 in the week to come",
     "models/quickstart": "Quick start: odd or even, from four points",
+    "models/spam": "Spam: is a mail wanted",
+    "models/next-items": "Next items: what goes with a basket",
     "models/bare": "bare",
     "models/damaged": "damaged",
 }
@@ -508,7 +545,7 @@ def test_every_view_is_usable_by_everyone_in_every_scheme_and_width(
             page.goto(f"{address}/#/{view}")
             expect(page.get_by_role("heading", level=1)).to_have_text(heading)
             if view not in ("", "models/damaged"):
-                expect(predict(page).locator(".said, .values").first).to_be_visible()
+                expect(predict(page).locator(".said, .values, .ranking").first).to_be_visible()
             if view in ("models/leaf", "models/digits", "models/breast-cancer", "models/quickstart"):
                 expect(explained(page)).to_be_visible()
             page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")

@@ -20,7 +20,7 @@ from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 KEY = "sesame"
-TWINS = r"(leaf|picture|photo|all|scalar|free)/versions/1"
+TWINS = r"(leaf|picture|photo|basket|all|scalar|free)/versions/1"
 """The same models, graphs and schemas once more."""
 SOME = r"leaf[:/]|\{name\}|^/v2$|health|metrics"
 COLOUR = {
@@ -30,6 +30,15 @@ COLOUR = {
     "missing": "fill",
     "fill": "red",
     "example": "red",
+}
+BASKET = {
+    "name": "basket",
+    "kind": "category",
+    "shape": [3],
+    "categories": ["none", "fig", "kiwi"],
+    "missing": "fill",
+    "fill": "none",
+    "example": ["kiwi"],
 }
 GREY = {"name": "image", "shape": [8, 8], "minimum": 0, "maximum": 16, "example": np.ones((8, 8)).tolist()}
 
@@ -51,11 +60,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         golden={"inputs": {"x": [GREY["example"]]}, "outputs": {"y": [1]}, "tolerance": 1e-6},
     )
     photo = picture.model_copy(update={"inputs": (InputTensor(tensor="x", features=(PHOTO,)),)})
+    basket = manifest(
+        inputs=[{"tensor": "x", "features": [BASKET]}],
+        outputs=[{"tensor": "y", "kind": "ranking", "name": "next", "labels": ["none", "fig", "kiwi"]}],
+        golden={"inputs": {"x": [[2, 0, 0]]}, "outputs": {"y": [[2, 0, 0]]}, "tolerance": 1e-6},
+    )
     average = graphs.mean(("batch", 8, 8))
     for name, graph, described in (
         ("leaf", graphs.softmax(4), leaf),
         ("picture", average, picture),
         ("photo", average, photo),
+        ("basket", graphs.identity("INT64", ("batch", 3)), basket),
     ):
         place = graphs.add_to_repository(folder, name, graph)
         (place / "manifest.json").write_text(described.model_dump_json())

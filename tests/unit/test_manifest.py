@@ -106,6 +106,10 @@ def test_a_feature_with_a_shape_is_the_only_one_of_its_tensor() -> None:
         ({"kind": "integer"}, "an integer"),
         ({"kind": "integer", "minimum": 1}, "an integer, 1 or more"),
         ({"kind": "category", "categories": ["a", "b"]}, "one of a, b"),
+        (
+            {"kind": "category", "categories": list("abcdefghijklmno")},
+            "one of a, b, c, d, e, f, g, h, i, j, k, l and 3 more",
+        ),
         ({"kind": "text"}, "a text"),
     ],
 )

@@ -125,6 +125,7 @@ MAY_IMPORT = {
 
 TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
+    "training.datasets.words": {"app.inference"},
     "training.compress": {"app.inference"},
     "training.page": {"app.manifest"},
     "training.tracking": {"app.manifest"},

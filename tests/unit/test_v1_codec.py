@@ -294,6 +294,40 @@ def test_a_block_has_to_be_there_and_its_elements_may_miss() -> None:
     ]
 
 
+FRUITS = {**FRUIT, "name": "fruits", "shape": [3], "categories": ["none", "fig", "kiwi"], "example": ["fig"]}
+BASKET = manifest(inputs=[{"tensor": "x", "features": [{**FRUITS, "missing": "fill", "fill": "none"}]}])
+PLACES = Signature((TensorSpec("x", "INT64", ("n", 3)),), (Y,), batched=True)
+
+
+def test_a_list_of_categories_may_end_early_where_the_manifest_fills_it_up() -> None:
+    given = [["kiwi"], ["fig", None, "kiwi"], ["kiwi", "none"]]
+    rows = [{"fruits": one} for one in given]
+    filled = [[2, 0, 0], [1, 0, 2], [2, 0, 0]]
+    assert decode(rows, PLACES, BASKET) == {"x": filled}
+    assert columns({"fruits": given}, PLACES, BASKET).tensors["x"].tolist() == filled
+    named = Signature((TensorSpec("x", "BYTES", ("n", 3)),), (Y,), batched=True)
+    assert decode(rows[:1], named, BASKET) == {"x": [["kiwi", "none", "none"]]}
+
+
+def test_a_list_of_categories_that_is_empty_too_long_or_of_others_is_refused_by_its_place() -> None:
+    wanted = "wanted a list of 1 to 3, each one of none, fig, kiwi"
+    assert refusal([{"fruits": []}, {"fruits": ["fig"] * 4}, {"fruits": "fig"}, {}], PLACES, BASKET) == [
+        f"instances[0].fruits: 0 elements, {wanted}",
+        f"instances[1].fruits: 4 elements, {wanted}",
+        f"instances[2].fruits: 'fig', {wanted}",
+        f"instances[3].fruits: missing, {wanted}",
+    ]
+    assert refusal([{"fruits": ["fig", "plum"]}], PLACES, BASKET) == [
+        "instances[0].fruits[1]: 'plum', wanted one of none, fig, kiwi"
+    ]
+
+
+def test_a_list_of_categories_without_a_fill_has_its_full_length() -> None:
+    described = manifest(inputs=[{"tensor": "x", "features": [FRUITS]}])
+    told = "instances[0].fruits: 1 elements, wanted 3 for shape [3]"
+    assert refusal([{"fruits": ["fig"]}], PLACES, described) == [told]
+
+
 TEXT = {"name": "note", "kind": "text", "example": "x"}
 TEXTS = Signature((TensorSpec("x", "BYTES", ("n", 1)),), (TensorSpec("raw_bytes", "BYTES", ("n", 1)),), batched=True)
 LINE = Signature((TensorSpec("x", "BYTES", ("n",)),), (Y,), batched=True)

@@ -62,12 +62,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted. labels: the class names, in the order of their numbers; empty for a value."""
+    """What is predicted.
+
+    labels: the class names, in the order of their numbers; empty for a value.
+    top:    of a ranking: so many labels are answered, the best first.
+    """
 
     name: str
     description: str
     unit: str = ""
     labels: tuple[str, ...] = ()
+    top: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Dataset:
     """columns: tensor name -> the features that fill it, as a caller sends them. sha256: of the arrays before they are
     split. reader: from those to the network's inputs, where they are texts. groups: of the test rows, in words -> which
     rows belong to it, for figures by group. blocks: (test rows,), where rows of one number are one piece of evidence,
-    such as days that overlap; intervals are then over blocks.
+    such as days that overlap; intervals are then over blocks. outside_graph: what a caller has to do first, in words.
 
     Raises ValueError if a part has no rows, or a row is not as the columns describe it.
     """
@@ -138,6 +143,7 @@ class Dataset:
     reader: Reader | None = None
     groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     blocks: NDArray[np.int64] | None = None
+    outside_graph: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         described = {tensor: columns[0].shape or (len(columns),) for tensor, columns in self.columns.items()}

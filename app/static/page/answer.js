@@ -27,6 +27,10 @@ function prediction(fields, manifest) {
   const levels = manifest.outputs.filter((one) => one.level != null && typeof fields[one.name] === "number");
   return html`${manifest.outputs.map((output) => {
     if (output.kind === "probabilities" && "label" in fields) return classes(output, fields);
+    if (output.kind === "ranking" && Array.isArray(fields[output.name])) {
+      told.add(output.name);
+      return ranking(output, fields[output.name]);
+    }
     if (output.kind !== "value" || !["number", "string"].includes(typeof fields[output.name])) return nothing;
     told.add(output.name);
     if (levels.length > 1 && levels.includes(output)) return output === levels[0] ? quantiles(levels, fields) : nothing;
@@ -70,6 +74,14 @@ const value = ({ name, description, unit }, found) => html`
   <p class="name">${named(name)}</p>
   <p class="said">${number(found)} ${unit ? html`<span class="share">${unit}</span>` : nothing}</p>
   ${description ? html`<p class="quiet">${capital(description)}</p>` : nothing}
+`;
+
+const ranking = ({ name, description }, found) => html`
+  <p class="name">${named(name)}</p>
+  ${description ? html`<p class="quiet">${capital(description)}, the best first</p>` : nothing}
+  <ol class="ranking">
+    ${found.map((one) => html`<li>${one}</li>`)}
+  </ol>
 `;
 
 const rest = (fields) =>

@@ -5,6 +5,7 @@ import { live } from "../lit-html/directives/live.js";
 import { densityPath, shareBelow, sliderRange } from "./distribution.js";
 import "./drawing.js";
 import { audioField, imageField } from "./files.js";
+import { isPicked, picks } from "./picks.js";
 import { isDrawable } from "./picture.js";
 import { isSeries, seriesField } from "./series.js";
 import { inWords, json, named, number, plural } from "./words.js";
@@ -62,7 +63,7 @@ export function field(form, feature) {
   </div>`;
 }
 
-const canBeMissing = ({ missing }) => missing === "nan" || missing === "fill";
+const canBeMissing = ({ missing, shape }) => !shape.length && (missing === "nan" || missing === "fill");
 
 function unknownTick(form, { name, example }, unknown) {
   const ticked = (event) => form.set(name, event.target.checked ? null : (example ?? ""));
@@ -94,7 +95,8 @@ const isNumber = ({ kind, shape }) => !shape.length && (kind === "number" || kin
 
 function controlFor(form, feature, id, problem) {
   const about = `${id}-hint${problem ? ` ${id}-problem` : ""}`;
-  if (feature.kind === "category") return choice(form, feature, id, about, problem);
+  if (isPicked(feature)) return picks(form, feature, id, about, problem);
+  if (feature.kind === "category" && !feature.shape.length) return choice(form, feature, id, about, problem);
   if (feature.kind === "audio") return audioField(form, feature, id, about);
   if (isDrawable(feature)) return drawn(form, feature, id, about);
   if (feature.kind === "image") return imageField(form, feature, id, about);
@@ -156,10 +158,11 @@ function text(form, feature, id, about, problem) {
   const value = form.values[feature.name];
   const typed = (event) => form.set(feature.name, event.target.value);
   const shown = typeof value === "string" ? value : json(value);
+  const isText = feature.kind === "text" && !feature.shape.length;
   return html`<textarea
     id=${id}
-    rows=${feature.kind === "text" ? 4 : 6}
-    class=${feature.kind === "text" ? "" : "code"}
+    rows=${isText ? 8 : 6}
+    class=${isText ? "" : "code"}
     aria-describedby=${about}
     aria-invalid=${problem ? "true" : nothing}
     .value=${live(shown)}

@@ -16,6 +16,7 @@ export class Form {
     this.manifest = metadata.example ? metadata.manifest : null;
     this.features = this.manifest?.inputs.flatMap((one) => one.features) ?? [];
     this.keepsAnswering = true;
+    this.sought = {};
     this.fill("example");
   }
 
@@ -48,6 +49,12 @@ export class Form {
   set(name, value) {
     this.values = { ...this.values, [name]: value };
     this.changed();
+  }
+
+  // What is being searched for a field, which is no value yet.
+  seek(name, text) {
+    this.sought[name] = text;
+    this.page.update();
   }
 
   // After the first answer the next ones follow the values, if that is wanted.
@@ -140,7 +147,8 @@ export class Form {
 
 function asSent(feature, value) {
   const { kind, shape } = feature;
-  if (typeof value !== "string" || kind === "category" || kind === "text") return value;
+  const isText = (kind === "category" || kind === "text") && !shape.length;
+  if (typeof value !== "string" || isText) return value;
   const text = value.trim();
   if (text === "") return null;
   if (isSeries(feature)) return seriesOf(text);

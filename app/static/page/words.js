@@ -41,6 +41,7 @@ const ACRONYMS = {
   mae: "MAE",
   mase: "MASE",
   mse: "MSE",
+  ndcg: "NDCG",
   pr: "PR",
   r2: "R²",
   rmse: "RMSE",
