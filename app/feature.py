@@ -105,7 +105,7 @@ class Feature(Record):
     def _missing_problems(self) -> list[str]:
         if (self.fill is not None) != (self.missing == "fill"):
             return ["`fill` is what missing: fill puts in, so it takes both or neither"]
-        if self.missing == "nan" and self.kind not in ("number", "date"):
+        if self.missing == "nan" and self.kind not in ("number", "integer", "date"):
             return [f"missing: nan is for numbers and dates, this is {self.kind}"]
         if self.missing == "fill" and not self._fill_fits():
             return [f"fill {self.fill!r}, wanted {self.wanted}"]

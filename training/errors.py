@@ -43,3 +43,11 @@ class ParityFailed(TrainingFailed):
 
 class NotAccepted(TrainingFailed):
     """The held-out metrics are outside the recipe's bounds."""
+
+
+class UnreadableTable(TrainingFailed):
+    """A file that is no table, or one that is too large."""
+
+
+class UnfitTable(TrainingFailed):
+    """A table from which nothing could be learnt as it stands, and what would change that."""

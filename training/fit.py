@@ -100,8 +100,10 @@ def fit(
     if state is not None and state.is_file():
         fitting.load(state)
     kept = monotonic()
-    # disable=None: no bar where nobody watches.
-    with tqdm(total=steps.epochs, initial=len(fitting.epochs), desc="fit", unit="epoch", disable=None) as progress:
+    # disable=None: no bar where nobody watches. leave=None: below the bar of several fits it goes when it is full.
+    with tqdm(
+        total=steps.epochs, initial=len(fitting.epochs), desc="fit", unit="epoch", disable=None, leave=None
+    ) as progress:
         while not fitting.over:
             train_loss = fitting.learn(train)
             fitting.add(Epoch(train_loss, _loss_of(network, validation, steps.loss), score()))

@@ -48,8 +48,12 @@ class Run:
 
 def fit(name: str, runs: Path, seed: int | None) -> Run:
     """Trains the recipe, by default with its own seed, and saves the run."""
+    return fit_made(name, load(name), runs, seed)
+
+
+def fit_made(name: str, recipe: Recipe, runs: Path, seed: int | None) -> Run:
+    """The same for a recipe that is in no module."""
     folder = runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-    recipe = load(name)
     return _train(Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed), folder)
 
 

@@ -163,6 +163,7 @@ def test_a_feature_that_cannot_be_met_is_refused(feature: dict[str, object], mes
         {**PHOTO, "shape": [8, 8, 1], "layout": "HWC"},
         CLIP,
         {"missing": "nan"},
+        {"kind": "integer", "missing": "nan"},
         {"missing": "fill", "fill": 50, "maximum": 50},
         {"kind": "integer", "missing": "fill", "fill": 0},
         {**FRUIT, "missing": "fill", "fill": "fig"},
