@@ -1,8 +1,9 @@
 # A verb for each daily act. `make serve` needs no torch; `make test` and `make train` set up the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-# The service's tests once more without the fast lane, but for those of pages and documents, which no prediction reaches.
-WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,contract docs generated_client lane page)
+# The service's tests once more without the fast lane, but for those that no prediction reaches, or that try both ways.
+BOTH_WAYS := contract docs files gate generated_client gpu keys lane limits loading page polling
+WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,$(BOTH_WAYS))
 RECIPE ?= breast-cancer
 # The newest releases that pyproject.toml allows, with the hashes of all their files: x86_64 and aarch64 share a file.
 LOCK = $(BIN)/uv pip compile --quiet --no-config --upgrade --generate-hashes --only-binary :all: --python-version 3.11 \

@@ -11,7 +11,7 @@ OPEN_PATHS = re.compile(r"/health/(live|ready)|/v2/health/(live|ready)|/|/docs|/
 """Answered without a key: probes have none, and pages must load before anyone can enter one. The pages and their assets
 are the same for every service; they hold no data and ask for all of it with the key."""
 
-PREDICTIONS = re.compile(r"/v1/models/.+:predict|/v2/models/.+/infer")
+PREDICTIONS = re.compile(r"/v1/models/.+:(predict|explain)|/v2/models/.+/infer")
 
 CONTROL = re.compile(r"/v2/repository/models/.+/(load|unload)")
 

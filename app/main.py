@@ -116,6 +116,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
     app.state.stop, app.state.in_flight = stop, in_flight
+    app.state.max_explain_rows = settings.max_explain_rows
     app.state.repository_control = settings.repository_control
     limits = app.state.body_limits = BodyLimits(
         settings.max_image_pixels,

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     ] = 64
     max_inputs: Annotated[int, Field(ge=1, description="tensors of one V2 request")] = 1024
     max_tensor_elements: Annotated[int, Field(ge=1, description="elements of one tensor of a request")] = 2**26
+    max_explain_rows: Annotated[
+        int, Field(ge=1, description="rows that the explanations of one request may take through the model")
+    ] = 65536
     max_connections: Annotated[int, Field(ge=1, description="connections of one worker; more are refused")] = 8192
     max_in_flight: Annotated[
         int, Field(ge=1, description="predictions of one worker, not yet answered; more are refused")

@@ -188,6 +188,15 @@ def mean(shape: Shape) -> bytes:
     return graph([node], [value("x", shape)], [value("y", shape[:1])], constants)
 
 
+def word_count() -> bytes:
+    """y = how many words the text of a row has."""
+    nodes = [
+        helper.make_node("StringSplit", ["x"], ["words", "count"]),
+        helper.make_node("Cast", ["count"], ["y"], to=TensorProto.FLOAT),
+    ]
+    return graph(nodes, [value("x", ("batch", 1), "BYTES")], [value("y", ("batch", 1))], opset=20)
+
+
 def embedding(rows: int = 4) -> bytes:
     """y = table[ids]; an id out of range makes onnxruntime fail."""
     table = np.arange(rows * 2, dtype=np.float32).reshape(rows, 2)

@@ -1,4 +1,4 @@
-"""`python -m training`: list, published, new, table, fit, evaluate, export, compress."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, compress, sync."""
 
 import argparse
 import sys
@@ -11,12 +11,14 @@ from training.published import table
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.tables import command as tables
+from training.tracking import Tracker
 
 EXAMPLES = """examples:
   python -m training list                       the recipes there are
   python -m training fit digits                 train, evaluate, export, verify, publish into models/
   python -m training fit digits --no-publish    the same, and only look: all of it is in runs/digits/<time>/
   python -m training export digits              publish that run after all
+  python -m training sync models:/digits@best   what `fit --register best` has registered in MLflow
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
@@ -70,11 +72,15 @@ def parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", export_run, "export, verify and publish a saved run", recipe=True)
     for command in (saved, export, smaller):
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
+    sync = _command(commands, "sync", sync_model, "bring a model that MLflow has registered into models/")
+    sync.add_argument("address", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    sync.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     made.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    for command in (fit, export, published, made):
+    for command in (fit, export, published, made, sync):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
     for command in (fit, export, made):
         command.add_argument("--no-publish", action="store_true", help="stop before models/ is touched")
+        command.add_argument("--register", metavar="ALIAS", help="register in MLflow too, under this alias")
     return top
 
 
@@ -132,7 +138,20 @@ def compress_run(options: argparse.Namespace) -> int:
 def _conclude(trained: run.Run, options: argparse.Namespace) -> int:
     report: Report = run.conclude(trained, None if options.no_publish else options.models)
     print(report.text(), end="")
+    if not report.failed or (trained.folder / "manifest.json").is_file():
+        tracker = Tracker(options.runs)
+        number = tracker.keep(trained.folder, trained.trained.history, trained.seconds)
+        if options.register and not report.failed:
+            version = tracker.register(trained.name, number, options.register)
+            print(
+                f"\nRegistered as models:/{trained.name}/{version}, which is models:/{trained.name}@{options.register}."
+            )
     return _fail(report.outcome) if report.failed else 0
+
+
+def sync_model(options: argparse.Namespace) -> int:
+    print(Tracker(options.runs).fetch(options.address, options.models))
+    return 0
 
 
 def _command(

@@ -51,3 +51,7 @@ class UnreadableTable(TrainingFailed):
 
 class UnfitTable(TrainingFailed):
     """A table from which nothing could be learnt as it stands, and what would change that."""
+
+
+class NotTracked(TrainingFailed):
+    """The tracking server cannot be had, or does not know what was asked for."""

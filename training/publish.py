@@ -88,10 +88,15 @@ def _checked(fields: dict[str, Any]) -> Manifest:
         raise UnfitDataset(f"the manifest cannot be written: {explain(error)}") from error
 
 
+def written(manifest: Manifest, graph: bytes) -> bytes:
+    """manifest.json, with the hash of the graph."""
+    manifest = manifest.model_copy(update={"files": {"model.onnx": sha256(graph).hexdigest()}})
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
 def publish(graph: bytes, manifest: Manifest, page: str, models: Path) -> Published:
     """Adds the next version of the model, with its hash and its page, unless the newest is the same to the byte."""
-    manifest = manifest.model_copy(update={"files": {"model.onnx": sha256(graph).hexdigest()}})
-    files = {"model.onnx": graph, "manifest.json": (manifest.model_dump_json(indent=2) + "\n").encode()}
+    files = {"model.onnx": graph, "manifest.json": written(manifest, graph)}
     model = models / manifest.name
     newest = max(_versions(model), default=0)
     if newest and all(_holds(model / str(newest) / name, content) for name, content in files.items()):

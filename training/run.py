@@ -22,7 +22,7 @@ from training.errors import RunNotFound, TrainingFailed, UnfitDataset
 from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
 from training.page import Shown, page
-from training.publish import describe, publish
+from training.publish import describe, publish, written
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
 from training.verify import check_probabilities, verify
@@ -147,6 +147,7 @@ def conclude(run: Run, models: Path | None) -> Report:
         manifest = _manifest(run, evaluation, parity, card)
         told = page(manifest, _shown(run, looked))
         (run.folder / PAGE).write_text(told)
+        (run.folder / "manifest.json").write_bytes(written(manifest, _graph(run).read_bytes()))
         check(evaluation.metrics, run.recipe.accept)
         outcome = _publish(run, manifest, told, models)
     except (TrainingFailed, OSError) as error:

@@ -51,6 +51,10 @@ NICE = 10
 DEFAULT_PRIORITY = 100
 """Of a request that names none: there is room before it and behind it."""
 
+BEHIND_ALL = 2**64
+"""Behind whatever a caller can name. Such requests share runs with nobody else, may take half of the queue, and count
+for no other request as rows that wait: so they make others wait for a run that has begun, and for nothing more."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -113,7 +117,7 @@ class Scheduler:
             limits.instances, thread_name_prefix=f"run-{name}", initializer=_give_way if long else None
         )
         self._queue: deque[Entry] = deque()
-        self._queue_rows = 0
+        self._queue_rows, self._rows_behind = 0, 0
         self._running: list[_Batch] = []
         self._wake: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -127,14 +131,15 @@ class Scheduler:
     ) -> Tensors:
         """The outputs for these rows, whatever the runs they travelled in.
 
-        priority: 1 is the most urgent, larger numbers wait behind smaller ones; 0 counts as DEFAULT_PRIORITY.
+        priority: 1 is the most urgent, larger numbers wait behind smaller ones; 0 counts as DEFAULT_PRIORITY. See
+                  BEHIND_ALL.
         alone:    in one run, whole and without company.
 
         Raises QueueFull at once, DeadlineExceeded after the deadline (the model's, or a nearer one of the request),
         and what the run raises. Cancelling the caller takes its rows out of the queue.
         """
         rows = max(rows, 1)  # without rows a request still takes a place
-        self._admit(rows)
+        self._admit(rows, priority)
         loop = asyncio.get_running_loop()
         limit = min(deadline_s or math.inf, self._limits.deadline_s)
         if alone or self._limits.max_rows is None or _is_empty(tensors):
@@ -162,7 +167,7 @@ class Scheduler:
 
         Whoever calls it calls `dispatch` too, once all that arrived in this turn of the loop has entered.
         """
-        self._admit(rows)
+        self._admit(rows, 0)
         return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0)
 
     def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
@@ -209,32 +214,34 @@ class Scheduler:
             self._timer.cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
-    def refusal(self, rows: int = 1) -> QueueFull | None:
+    def refusal(self, rows: int = 1, priority: int = 0) -> QueueFull | None:
         """Why a request of so many rows is not taken now: too many wait already, or for so long that its deadline would
         pass. None if it is taken."""
-        waiting, limits = self._queue_rows, self._limits
-        too_many = waiting + rows > limits.max_queue_rows
+        waiting, most, limits = self._queue_rows - self._rows_behind, self._limits.max_queue_rows, self._limits
+        if priority == BEHIND_ALL:
+            waiting, most = self._queue_rows, most // 2
+        too_many = waiting + rows > most
         if not waiting or not (too_many or waiting > (limits.max_rows or 1)):
             return None
-        wait_s, run_s = self._wait_s()
+        wait_s, run_s = self._wait_s(waiting)
         if too_many:
-            told = f"at most {limits.max_queue_rows} may"
+            told = f"at most {most} may"
         elif wait_s + 2 * run_s > PRUDENCE * limits.deadline_s:  # what runs now comes before, its own run after
             told = f"for {wait_s:.0f} s, too long for the deadline of {limits.deadline_s:g} s"
         else:
             return None
         return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", retry_after_s=wait_s)
 
-    def _wait_s(self) -> tuple[float, float]:
-        """For what waits to be computed, in the largest batches that it makes, and for one of those."""
-        rows = min(self._queue_rows, self._limits.max_rows or 1)
+    def _wait_s(self, waiting: int) -> tuple[float, float]:
+        """For so many rows to be computed, in the largest batches that they make, and for one of those."""
+        rows = min(waiting, self._limits.max_rows or 1)
         run_s = self._pace.expected_s(rows) * self._drag
         if not math.isfinite(run_s):
             run_s = rows * self._seconds_per_row
-        return math.ceil(self._queue_rows / rows) * run_s / self._limits.instances, run_s
+        return math.ceil(waiting / rows) * run_s / self._limits.instances, run_s
 
-    def _admit(self, rows: int) -> None:
-        if refusal := self.refusal(rows):
+    def _admit(self, rows: int, priority: int) -> None:
+        if refusal := self.refusal(rows, priority):
             raise refusal
 
     def _enqueue(
@@ -254,14 +261,16 @@ class Scheduler:
         while place and self._queue[place - 1].priority > rank:
             place -= 1
         self._queue.insert(place, entry)
-        self._count(rows)
+        self._count(rows, rank)
         self._idle.clear()
         if entry.due < self._timer_due:
             self._arm(entry.due, now)
         return entry
 
-    def _count(self, rows: int) -> None:
+    def _count(self, rows: int, rank: int) -> None:
         self._queue_rows += rows
+        if rank == BEHIND_ALL:
+            self._rows_behind += rows
         self._tally.queue(self._queue_rows)
 
     def _arm(self, due: float, now: float) -> None:
@@ -286,7 +295,7 @@ class Scheduler:
 
     def _unqueue(self, entry: Entry) -> None:
         entry.queued = False
-        self._count(-entry.rows)
+        self._count(-entry.rows, entry.priority)
 
     def _rest_if_idle(self) -> None:
         if not self._queue and not self._running:
@@ -318,6 +327,8 @@ class Scheduler:
         """A short batch is made ready before a thread is free for it: the way over the event loop and back left the
         threads idle for a third of the time."""
         first = self._queue[0]
+        if first.priority == BEHIND_ALL:
+            return 0
         return int(self._pace.knows(first.kind) and self._pace.expected_s(first.rows) <= AHEAD_S)
 
     def _is_full(self) -> bool:
@@ -371,8 +382,11 @@ class Scheduler:
     def _take(self, room: int) -> list[Entry]:
         """The first in the queue and all that fit beside it in `room` rows; the order of the others stays."""
         first = self._queue.popleft()
+        behind = first.priority == BEHIND_ALL
         taken, passed_over, room = [first], [], room - first.rows
         while self._queue and room > 0 and not first.alone:
+            if self._queue[0].priority == BEHIND_ALL and not behind:
+                break
             entry = self._queue.popleft()
             if entry.kind == first.kind and entry.rows <= room and not entry.alone:
                 taken.append(entry)
@@ -382,7 +396,7 @@ class Scheduler:
         self._queue.extendleft(reversed(passed_over))
         for entry in taken:
             entry.queued = False
-        self._count(-sum(entry.rows for entry in taken))
+        self._count(-sum(entry.rows for entry in taken), first.priority)
         now = perf_counter()
         self._tally.start([now - entry.arrived for entry in taken])
         return taken

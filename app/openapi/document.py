@@ -7,13 +7,14 @@ from itertools import groupby
 from fastapi import FastAPI
 
 from app.inference.model import Model
-from app.openapi import v1, v2
+from app.openapi import v1, v1_explain, v2
 from app.openapi.card import card
 from app.openapi.fixed import fixed
 from app.openapi.names import Names
 from app.openapi.operation import Call
 from app.openapi.schemas import Components, Schema
 from app.protocols.elements import NonFinite
+from app.protocols.v1_explanations import why_not
 
 KEYS: dict[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -70,6 +71,8 @@ def _section(versions: Sequence[Model], components: Components, ids: Names, poli
 
 def _calls(model: Model, components: Components, policy: Policy) -> list[Call]:
     by_rows = [v1.predict(model, components, policy.nonfinite)] if model.signature.speaks_rows else []
+    if not why_not(model.signature, model.manifest):
+        by_rows.append(v1_explain.explain(model, components, policy.nonfinite))
     return [*by_rows, v2.infer(model, components, policy.nonfinite)]
 
 

@@ -27,14 +27,11 @@ SHARED = {"ImageFile": _file("A PNG, JPEG or WebP image"), "SoundFile": _file("A
 
 def predict(model: Model, components: Components, nonfinite: NonFinite) -> Call:
     """The predict call of a model whose signature speaks rows. nonfinite: how NaN and infinity are written."""
-    manifest, signature = model.manifest, model.signature
-    instance = _instance(manifest, signature) if manifest else _raw_instance(signature, nonfinite)
-    prediction = _prediction(manifest, nonfinite) if manifest else _raw_prediction(signature, nonfinite)
-    instance = components.add(model, "Instance", instance)
-    prediction = components.add(model, "Prediction", prediction)
-    single = {"maxItems": 1} if any(spec.shape[0] == 1 for spec in signature.inputs) else {}
-    request = obj({"instances": array(instance, minItems=1, **single), **_parameters(manifest)}, required=["instances"])
-    answer = obj({"predictions": array(prediction)})
+    manifest = model.manifest
+    request = obj(
+        {"instances": instances(model, components, nonfinite), **_parameters(manifest)}, required=["instances"]
+    )
+    answer = obj({"predictions": array(prediction(model, components, nonfinite))})
     return Call(
         verb="predict",
         path="/v1/models/{model}:predict",
@@ -42,12 +39,28 @@ def predict(model: Model, components: Components, nonfinite: NonFinite) -> Call:
         description=ROWS,
         request=components.add(model, "PredictRequest", request),
         answers={"application/json": components.add(model, "PredictResponse", answer)},
-        example=_example(model),
+        example=example(model),
         statuses=(400, 404, 413, 415, 429, 500, 503, 504),
     )
 
 
-def _example(model: Model) -> Any:
+def instances(model: Model, components: Components, nonfinite: NonFinite) -> Schema:
+    """The rows that a call takes."""
+    manifest, signature = model.manifest, model.signature
+    instance = _instance(manifest, signature) if manifest else _raw_instance(signature, nonfinite)
+    single = {"maxItems": 1} if any(spec.shape[0] == 1 for spec in signature.inputs) else {}
+    return array(components.add(model, "Instance", instance), minItems=1, **single)
+
+
+def prediction(model: Model, components: Components, nonfinite: NonFinite) -> Schema:
+    """What is said of a row."""
+    manifest = model.manifest
+    said = _prediction(manifest, nonfinite) if manifest else _raw_prediction(model.signature, nonfinite)
+    return components.add(model, "Prediction", said)
+
+
+def example(model: Model) -> Any:
+    """A body that gives real predictions, None if none is known."""
     return {"instances": v1_codec.example(model.example, model.manifest)} if model.example else None
 
 

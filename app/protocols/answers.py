@@ -125,6 +125,7 @@ class ModelDescription(Answer):
     outputs: list[TensorMetadata]
     manifest: dict[str, Any] | None = Field(description="What training wrote of it, without the golden rows.")
     report: bool = Field(description="Whether its training has left a page, /page/models/NAME/versions/VERSION/report.")
+    explainable: bool = Field(description="Whether V1 explains its predictions.")
     example: dict[str, Any] | None = Field(description="A V1 body that gives a real prediction.")
     example_v2: dict[str, Any] | None = Field(description="The same for the Open Inference Protocol.")
 

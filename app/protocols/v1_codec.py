@@ -4,7 +4,7 @@ With a manifest an instance is an object of named, typed features. Without one i
 an object of inputs, as in TensorFlow Serving's row format.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -58,34 +58,47 @@ def decode(
 
     Raises InvalidInput that names the instance and the field, MediaTooLarge.
     """
-    check_depth(body, limits.depth)
-    request = (numbers.parse_rows(body, signature) if manifest is None else None) or parse(body, nonfinite)
+    request = parsed(body, signature, manifest, limits, nonfinite)
     if ("instances" in request) == ("inputs" in request):
         raise InvalidInput('wanted either {"instances": [...]}, row by row, or {"inputs": ...}, column by column')
-    _check_signature_name(request)
     probabilities = _wants_probabilities(request, manifest)
-    allowance = Allowance(limits)
     if "inputs" in request:
         tensors = (
             _raw_columns(request["inputs"], signature, nonfinite)
             if manifest is None
-            else read_columns(request["inputs"], signature, manifest, allowance)
+            else read_columns(request["inputs"], signature, manifest, Allowance(limits))
         )
         check_elements(tensors, limits.elements)
         rows = 0 if manifest is None else len(next(iter(tensors.values())))
         return PredictRequest(tensors, rows, columns=True, probabilities=probabilities)
-    instances = request["instances"]
+    tensors = read_rows(request["instances"], signature, manifest, limits, nonfinite)
+    return PredictRequest(tensors, len(request["instances"]), columns=False, probabilities=probabilities)
+
+
+def parsed(
+    body: bytes, signature: Signature, manifest: Manifest | None, limits: BodyLimits, nonfinite: NonFinite
+) -> dict[str, Any]:
+    """The object that a body is, whatever it asks for; large arrays may be read already. Raises InvalidInput."""
+    check_depth(body, limits.depth)
+    request = (numbers.parse_rows(body, signature) if manifest is None else None) or parse(body, nonfinite)
+    _check_signature_name(request)
+    return request
+
+
+def read_rows(
+    instances: Any, signature: Signature, manifest: Manifest | None, limits: BodyLimits, nonfinite: NonFinite
+) -> Tensors:
+    """The tensors of a list of instances. Raises as decode does."""
     if not isinstance(instances, list | np.ndarray):
         raise InvalidInput(f"instances: {kind_of(instances)}, wanted a list")
     if not len(instances):
         raise InvalidInput("instances: empty, wanted at least one row")
-    tensors = (
-        _raw_tensors(request["instances"], signature, nonfinite)
-        if manifest is None
-        else read_instances(request["instances"], signature, manifest, allowance)
-    )
+    if manifest is None:
+        tensors = _raw_tensors(instances, signature, nonfinite)
+    else:
+        tensors = read_instances(list(instances), signature, manifest, Allowance(limits))
     check_elements(tensors, limits.elements)
-    return PredictRequest(tensors, len(instances), columns=False, probabilities=probabilities)
+    return tensors
 
 
 def holds_media(body: bytes, manifest: Manifest | None) -> bool:
@@ -103,17 +116,22 @@ def _check_signature_name(request: dict[str, Any]) -> None:
 
 
 def _wants_probabilities(request: dict[str, Any], manifest: Manifest | None) -> bool:
-    parameters = request.get("parameters", {})
-    if not isinstance(parameters, dict):
-        raise InvalidInput(f"parameters: {kind_of(parameters)}, wanted an object")
-    if unknown := [name for name in parameters if name not in PARAMETERS]:
-        raise InvalidInput(f"parameters: unknown {listed(unknown)}, wanted some of {listed(sorted(PARAMETERS))}")
-    wanted = parameters.get("probabilities", False)
+    wanted = parameters_of(request, PARAMETERS).get("probabilities", False)
     if not isinstance(wanted, bool):
         raise InvalidInput(f"parameters.probabilities: {kind_of(wanted)}, wanted true or false")
     if wanted and (manifest is None or not any(output.kind == "probabilities" for output in manifest.outputs)):
         raise InvalidInput("parameters.probabilities: this model tells no probabilities of classes")
     return wanted
+
+
+def parameters_of(request: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What a request has beside its instances. Raises InvalidInput where it has what is not known."""
+    parameters = request.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InvalidInput(f"parameters: {kind_of(parameters)}, wanted an object")
+    if unknown := [name for name in parameters if name not in known]:
+        raise InvalidInput(f"parameters: unknown {listed(unknown)}, wanted some of {listed(sorted(known))}")
+    return parameters
 
 
 def _raw_columns(inputs: Any, signature: Signature, nonfinite: NonFinite) -> Tensors:

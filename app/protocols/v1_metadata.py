@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.inference.model import Model
-from app.protocols import v1_codec, v2_codec
+from app.protocols import v1_codec, v1_explanations, v2_codec
 
 
 def metadata(model: Model, labels: list[str], report: bool) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def metadata(model: Model, labels: list[str], report: bool) -> dict[str, Any]:
         "outputs": declared["outputs"],
         "manifest": manifest.model_dump(exclude={"golden"}) if manifest else None,
         "report": report,
+        "explainable": not v1_explanations.why_not(model.signature, manifest),
         "example": {"instances": v1_codec.example(feed, manifest)} if feed and model.signature.speaks_rows else None,
         "example_v2": v2_codec.example(feed) if feed else None,
     }

@@ -22,20 +22,33 @@ def encode(
     if request.columns and manifest is None:
         columns = {name: tensor if tensor.dtype != object else _texts(name, tensor) for name, tensor in outputs.items()}
         return dump({"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}, nonfinite)
-    for name, tensor in outputs.items():
-        if not tensor.ndim or tensor.shape[0] != request.rows:
-            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance; ask for columns")
+    check_rows(outputs, request.rows, "; ask for columns")
     if manifest is None and len(outputs) == 1:
         [(name, tensor)] = outputs.items()
         whole = np.ascontiguousarray(tensor) if tensor.dtype != object else _texts(name, tensor)
         return dump({"predictions": whole}, nonfinite)
-    rows = (
-        _raw_rows(outputs, request.rows) if manifest is None else _typed_rows(outputs, request.probabilities, manifest)
-    )
+    rows = predictions(outputs, request.rows, manifest, request.probabilities)
     if request.columns:
         columns = {field: [row[field] for row in rows] for field in rows[0]}
         return dump({"outputs": columns}, nonfinite, outputs.values())
     return dump({"predictions": rows}, nonfinite, outputs.values())
+
+
+def predictions(outputs: Tensors, rows: int, manifest: Manifest | None, probabilities: bool = False) -> list[Any]:
+    """One an instance. outputs: with a row for each of them."""
+    if manifest is not None:
+        return _typed_rows(outputs, probabilities, manifest)
+    if len(outputs) > 1:
+        return _raw_rows(outputs, rows)
+    [(name, tensor)] = outputs.items()
+    return _rows(name, tensor)
+
+
+def check_rows(outputs: Tensors, rows: int, advice: str = "") -> None:
+    """Raises InvalidInput unless every output has a row for each instance."""
+    for name, tensor in outputs.items():
+        if not tensor.ndim or tensor.shape[0] != rows:
+            raise InvalidInput(f"output {name} has shape {list(tensor.shape)}, not a row an instance{advice}")
 
 
 def row_texts(outputs: Tensors, manifest: Manifest | None) -> list[bytes] | None:

@@ -62,6 +62,8 @@ def requests_of(client: httpx.Client) -> list[Request]:
         v1, v2 = told["example"], told["example_v2"]
         paths = f"/v1/models/{name}:predict", f"/v2/models/{name}/infer"
         found += [Request(path, body) for path, body in zip(paths, (v1, v2), strict=True) if body]
+        if told["explainable"] and v1:
+            found.append(Request(f"/v1/models/{name}:explain", v1 | {"parameters": {"samples": 2}}))
         tensors = v2["inputs"] if v2 else []
         if len(tensors) == 1 and tensors[0]["datatype"] == "FP32":
             [x] = tensors

@@ -65,6 +65,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (reading / "manifest.json").write_text(_one_field("reading", READING, [[1]], [[1]]))
     remark = graphs.add_to_repository(folder, "remark", graphs.identity("BYTES", ("batch", 1)))
     (remark / "manifest.json").write_text(_one_field("remark", REMARK, [["none"]], [["none"]]))
+    noted = graphs.add_to_repository(folder, "noted", graphs.word_count())
+    (noted / "manifest.json").write_text(_one_field("noted", REMARK, [["none"]], [[1]]))
     graphs.add_to_repository(folder, "bare", graphs.add(), config="versions: all")
     graphs.add_to_repository(folder, "bare", graphs.add(), version=2)
     graphs.add_to_repository(folder, "damaged", b"not a graph", config="required: false")

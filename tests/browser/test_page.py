@@ -71,7 +71,7 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
 ) -> None:
     with visiting(browser, address) as page:
         expect(page).to_have_title("Headrace")
-        expect(page.get_by_text("11 models ready to answer; 2 not available.")).to_be_visible()
+        expect(page.get_by_text("12 models ready to answer; 2 not available.")).to_be_visible()
         for told in ("Ready", "v1", "CPU", "image classification"):
             expect(model(page, "Handwritten digits").get_by_text(told, exact=True)).to_be_visible()
         expect(model(page, "Leaves")).to_contain_text("v1 · stable")
@@ -156,6 +156,78 @@ def test_a_drawing_can_be_undone_cleared_and_replaced_by_the_example_without_a_p
         page.get_by_role("button", name="Use the example").press("Enter")
         expect(seen).to_have_attribute("aria-label", example or "")
         expect(predict(page).locator(".said")).to_contain_text("4")
+
+
+def explained(page: Page) -> Locator:
+    page.get_by_role("button", name="Explain").click()
+    return page.get_by_role("region", name=re.compile("^Why"))
+
+
+def test_numbers_are_explained_by_what_the_largest_add_and_all_of_them_in_a_table(
+    browser: Browser, address: str, service: httpx.Client
+) -> None:
+    example = service.get("/v1/models/breast-cancer/metadata").json()["example"]
+    [told] = service.post("/v1/models/breast-cancer:explain", json=example).json()["explanations"]
+    shares = sorted(told["attributions"].values(), key=abs, reverse=True)
+    with visiting(browser, f"{address}/#/models/breast-cancer") as page:
+        why = explained(page)
+        expect(why.get_by_role("heading")).to_have_text("Why malignant?")
+        expect(why).to_contain_text("The probability of malignant is > 99.9 %. With typical values it would be 1.7 %.")
+        bars = why.get_by_role("list", name="What each part adds").get_by_role("listitem")
+        expect(bars).to_have_count(11)
+        expect(bars.first).to_have_text(re.compile(rf"Worst area 1956\s*{re.escape(f'+{100 * shares[0]:.1f}')}"))
+        expect(bars.last).to_contain_text("20 others together")
+        why.get_by_text("All values as a table").click()
+        expect(why.get_by_role("row")).to_have_count(31)
+        expect(why.get_by_role("row", name="Mean texture")).to_have_text(re.compile(r"17.77\s*18.75\s*\u22121.5"))
+        assert_usable_by_everyone(page)
+        page.get_by_label("Mean radius", exact=True).fill("10")
+        expect(why).to_contain_text("The values have changed since.")
+        expect(explained(page)).not_to_contain_text("The values have changed since.")
+
+
+def test_an_image_is_explained_over_the_picture(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/digits") as page:
+        why = explained(page)
+        expect(why.get_by_role("heading")).to_have_text("Why 4?")
+        heat = why.get_by_role("img", name=re.compile(r"8 by 8 cells; most for 4: row 5, column 6 \(\+\d"))
+        expect(heat.locator("rect")).to_have_count(64)
+        expect(heat.locator("image")).to_have_attribute("href", re.compile("^data:image/png"))
+        expect(heat.locator("text", has_text="+")).not_to_have_count(0)
+        why.get_by_text("All cells as a table").click()
+        expect(why.get_by_role("row")).to_have_count(9)
+        assert_usable_by_everyone(page)
+
+
+def test_words_and_sounds_are_explained_and_what_gives_no_number_is_not(browser: Browser, address: str) -> None:
+    clip = sound(np.full(800, 0.5, np.float32), 8000)
+    with visiting(browser, f"{address}/#/models/noted") as page:
+        page.get_by_label("Remark").fill("so it is")
+        why = explained(page)
+        expect(why).to_contain_text("The said is 3. Without any words it would be 0.")
+        expect(why.locator(".words")).to_have_text(re.compile(r"so\s+it\s+is"))
+        why.get_by_text("All words as a table").click()
+        expect(why.get_by_role("row", name="so")).to_contain_text("+1.00")
+        page.goto(f"{address}/#/models/clip")
+        page.get_by_label("Clip").set_input_files({"name": "a.wav", "mimeType": "audio/wav", "buffer": clip})
+        bars = explained(page).get_by_role("list").get_by_role("listitem")
+        expect(bars).to_have_count(20)
+        expect(bars.nth(1)).to_have_text(re.compile(r"5 to 10 ms\s*\+0.025"))
+        page.goto(f"{address}/#/models/reading")
+        page.get_by_label("not known").check()
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_text("The model gives no finite number here")).to_be_visible()
+        page.goto(f"{address}/#/models/remark")
+        expect(page.get_by_role("button", name="Predict")).to_be_visible()
+        expect(page.get_by_role("button", name="Explain")).to_have_count(0)
+
+
+def test_what_cannot_be_explained_is_told_at_its_field(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/leaf", allowed=REFUSED) as page:
+        page.get_by_label("Length", exact=True).fill("-1")
+        page.get_by_role("button", name="Explain").click()
+        expect(page.get_by_role("alert")).to_contain_text("instances[0].length: -1, wanted 0 to 50 mm")
+        expect(page.get_by_label("Length", exact=True)).to_have_attribute("aria-invalid", "true")
 
 
 def test_all_probabilities_are_drawn_where_the_answer_has_them(browser: Browser, address: str) -> None:
@@ -382,6 +454,8 @@ def test_every_view_is_usable_by_everyone_in_every_scheme_and_width(
             expect(page.get_by_role("heading", level=1)).to_have_text(heading)
             if view not in ("", "models/damaged"):
                 expect(predict(page).locator(".said, .values").first).to_be_visible()
+            if view in ("models/leaf", "models/digits", "models/breast-cancer", "models/quickstart"):
+                expect(explained(page)).to_be_visible()
             page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true })")
             assert_usable_by_everyone(page)
             overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

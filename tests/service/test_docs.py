@@ -53,7 +53,9 @@ def test_the_document_is_valid_and_has_a_typed_operation_per_model_version_and_p
     served = {"leaf": [1], "bare": [1, 2], "turned": [1, 2], "words": [1], "scalar": [1]}
     places = [place for m, numbers in served.items() for place in (m, *(f"{m}/versions/{n}" for n in numbers))]
     rows = [f"/v1/models/{place}:predict" for place in places if not place.startswith("scalar")]
-    assert typed == {*rows, *(f"/v2/models/{place}/infer" for place in places)}
+    explained = [f"/v1/models/{place}:explain" for place in places if place.startswith(("leaf", "bare"))]
+    explained.append("/v1/models/turned/versions/1:explain")  # the other one takes and gives texts
+    assert typed == {*rows, *explained, *(f"/v2/models/{place}/infer" for place in places)}
     assert document["components"]["schemas"]["LeafInstance"]["properties"]["length"] == {
         "type": "number",
         "minimum": 0,
@@ -69,7 +71,7 @@ def test_every_example_gives_a_prediction(client: httpx.Client) -> None:
     for path, example in tried.items():
         answer = client.post(path, json=example)
         assert answer.status_code == 200, f"{path}: {answer.text}"
-    assert len(tried) == 22
+    assert len(tried) == 28
 
 
 def test_a_section_starts_with_the_card_and_the_call_that_people_write_by_hand(client: httpx.Client) -> None:
@@ -89,8 +91,10 @@ def test_a_section_starts_with_the_card_and_the_call_that_people_write_by_hand(c
     ]
     assert calls == [
         "/v1/models/leaf:predict",
+        "/v1/models/leaf:explain",
         "/v2/models/leaf/infer",
         "/v1/models/leaf/versions/1:predict",
+        "/v1/models/leaf/versions/1:explain",
         "/v2/models/leaf/versions/1/infer",
     ]
 
@@ -127,6 +131,7 @@ def test_every_operation_has_a_name_of_its_own_and_says_what_it_answers(client: 
         ("/metrics", ["200"]),
         ("/v2/models/{name}", ["200", "404", "503"]),
         ("/v1/models/leaf:predict", ["200", "400", "404", "413", "415", "429", "500", "503", "504"]),
+        ("/v1/models/leaf:explain", ["200", "400", "404", "413", "415", "429", "500", "503", "504"]),
         ("/v2/models/leaf/infer", ["200", "400", "404", "413", "415", "429", "500", "501", "503", "504"]),
     ],
 )

@@ -22,6 +22,8 @@ CALLS: list[tuple[Scope, str, str]] = [
     ("infer", "POST", "/v2/models/m/versions/1/infer"),
     ("infer", "POST", "/v1/models/m:predict"),
     ("infer", "POST", "/v1/models/m/versions/1:predict"),
+    ("infer", "POST", "/v1/models/m:explain"),
+    ("infer", "POST", "/v1/models/m/versions/1:explain"),
     ("read", "GET", "/v2/models/m"),
     ("read", "GET", "/v1/models"),
     ("read", "GET", "/metrics"),

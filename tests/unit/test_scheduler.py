@@ -12,7 +12,7 @@ from app.errors import DeadlineExceeded, InferenceFailed, InvalidInput, QueueFul
 from app.inference import batch
 from app.inference import scheduler as scheduler_module
 from app.inference.pace import Pace
-from app.inference.scheduler import Limits, Scheduler
+from app.inference.scheduler import BEHIND_ALL, Limits, Scheduler
 from app.inference.signature import Tensors
 from app.metrics import Metrics
 from app.tally import ModelTally
@@ -474,6 +474,64 @@ def test_an_urgent_request_goes_ahead_and_one_that_can_wait_goes_last() -> None:
 
     play(run, limits(max_rows=1), scene)
     assert run.batches == [[0], [3], [1], [4], [2]]
+
+
+async def behind(scheduler: Scheduler, tensors: Tensors) -> "asyncio.Task[Tensors]":
+    """A request behind all others that has entered the queue."""
+    task = asyncio.create_task(scheduler.submit(tensors, len(tensors["x"]), priority=BEHIND_ALL))
+    await asyncio.sleep(0)
+    return task
+
+
+def test_what_is_behind_all_others_runs_last_and_in_nobody_elses_run() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await behind(scheduler, rows(1)), await behind(scheduler, rows(2))]
+        last_of_all = asyncio.create_task(scheduler.submit(rows(3), 1, priority=2**64 - 1))
+        others += [await queued(scheduler, rows(4)), last_of_all]
+        run.gate.set()
+        await asyncio.gather(first, *others)
+
+    play(run, limits(), scene)
+    assert run.batches == [[0], [4, 3], [1, 2]]
+
+
+def test_what_is_behind_all_others_takes_half_of_the_queue_and_none_of_theirs() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        others = [await behind(scheduler, rows(1)), await behind(scheduler, rows(2))]
+        with pytest.raises(QueueFull, match="2 rows wait, at most 2 may"):
+            await scheduler.submit(rows(9), 1, priority=BEHIND_ALL)
+        others += [await queued(scheduler, rows(value)) for value in range(3, 7)]
+        with pytest.raises(QueueFull, match="4 rows wait, at most 4 may"):
+            await scheduler.submit(rows(9), 1)
+        others[0].cancel()
+        await asyncio.sleep(0)
+        run.gate.set()
+        await asyncio.gather(first, *others[1:])
+        others = [await behind(scheduler, rows(7, 8, 9)), await queued(scheduler, rows(1, 2, 3, 4))]
+        await asyncio.gather(*others)
+
+    play(run, limits(max_queue_rows=4), scene)
+
+
+def test_a_short_batch_is_not_made_ready_where_a_better_one_may_come() -> None:
+    run = Run()
+
+    async def scene(scheduler: Scheduler) -> None:
+        first = await occupy(scheduler, run)
+        last = await behind(scheduler, rows(1))
+        await asyncio.sleep(0.01)
+        better = await queued(scheduler, rows(2))
+        run.gate.set()
+        await asyncio.gather(first, last, better)
+
+    play(run, limits(max_rows=1), scene, Pace({1: 1e-3}, batch.kind(rows(0))))
+    assert run.batches == [[0], [2], [1]]
 
 
 def test_two_instances_compute_at_one_time() -> None:

@@ -127,6 +127,7 @@ TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
     "training.compress": {"app.inference"},
     "training.page": {"app.feature", "app.manifest"},
+    "training.tracking": {"app.manifest"},
     "training.evaluate": {"app.manifest"},
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
     "training.report": {"app.manifest"},

@@ -68,7 +68,7 @@ const soundType = (b64) =>
 const painted = new WeakMap();
 
 // An address that an <img> shows: of a file, or of nested numbers as the model takes them.
-function pictureOf(value, feature) {
+export function pictureOf(value, feature) {
   if (typeof value?.b64 === "string") return `data:${pictureType(value.b64)};base64,${value.b64}`;
   if (!Array.isArray(value)) return undefined;
   if (!painted.has(value)) painted.set(value, paint(value, feature));

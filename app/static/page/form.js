@@ -4,6 +4,7 @@ import { html, nothing } from "../lit-html/lit-html.js";
 import { answer } from "./answer.js";
 import { Refused, call } from "./api.js";
 import { copies } from "./copies.js";
+import { explanation } from "./explanation.js";
 import { fields, tensorField } from "./fields.js";
 import { json } from "./words.js";
 
@@ -86,22 +87,44 @@ export class Form {
     }
     this.busy = true;
     this.page.update();
-    try {
+    await this.unlessRefused(async () => {
       const { path, body } = this.request();
       const started = performance.now();
       const content = await call(path, JSON.stringify(body));
       this.answer = { content, seconds: (performance.now() - started) / 1000 };
-      this.error = undefined;
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      this.page.refused(error);
-      this.error = error;
-    }
+    });
     this.busy = false;
     this.page.update();
     if (this.again) {
       this.again = false;
       this.predict();
+    }
+  }
+
+  // What each value adds to the prediction. It is of the values that were sent, whatever they become.
+  async explain() {
+    if (this.explaining) return;
+    this.explaining = true;
+    this.page.update();
+    await this.unlessRefused(async () => {
+      const { values } = this;
+      const { path, body } = this.request();
+      const sent = JSON.stringify({ instances: body.instances });
+      const { explanations } = await call(path.replace(/:predict$/, ":explain"), sent);
+      this.explanation = { ...explanations[0], values };
+    });
+    this.explaining = false;
+    this.page.update();
+  }
+
+  async unlessRefused(asked) {
+    try {
+      await asked();
+      this.error = undefined;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.page.refused(error);
+      this.error = error;
     }
   }
 
@@ -156,6 +179,13 @@ export function tryIt(form, page) {
         ${form.manifest ? fields(form) : form.metadata.inputs.map((one) => tensorField(form, one))}
         <div class="together">
           <button class="primary" aria-busy=${form.busy ? "true" : "false"}>Predict</button>
+          ${
+            form.manifest && form.metadata.explainable
+              ? html`<button type="button" aria-busy=${form.explaining ? "true" : "false"} @click=${() => form.explain()}>
+                  Explain
+                </button>`
+              : nothing
+          }
           <label class="tick"
             ><input type="checkbox" .checked=${form.keepsAnswering} @change=${keep} /> Keep answering as I change
             it</label
@@ -165,7 +195,7 @@ export function tryIt(form, page) {
       </form>
       <div class="result">${answer(form)}</div>
     </div>
-    ${copies(form, page)}
+    ${explanation(form)} ${copies(form, page)}
   </section>`;
 }
 

@@ -86,6 +86,7 @@ def test_the_run_folder_holds_report_curves_weights_and_graph(trained: Run) -> N
     assert {file.name for file in trained.folder.iterdir()} == {
         "checkpoint.pt",
         "curves.png",
+        "manifest.json",
         "model.onnx",
         "report.html",
         "report.json",
