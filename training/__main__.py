@@ -27,8 +27,9 @@ EXAMPLES = """examples:
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
 
-NEW_MODEL = """To add a model, begin with `new`, or copy a recipe and change its values: training/recipes/breast_cancer.py for a
-classifier, training/recipes/diabetes.py for a regression. New data go into a file of their own in training/datasets/."""
+NEW_MODEL = """To add a model, begin with `new`, or copy a recipe and change its values:
+training/recipes/breast_cancer.py for a classifier, training/recipes/diabetes.py for a regression. New data go into a
+file of their own in training/datasets/."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
     fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
     fit.epilog = NEW_MODEL
     for command in (fit, made):
-        command.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
+        command.add_argument(
+            "--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)"
+        )
     fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)

@@ -1,4 +1,4 @@
-"""`python -m training new`: a recipe that works as it is written, and its test, for whoever writes PyTorch from there."""
+"""`python -m training new`: a recipe that works as it is written, and its test, to be changed from there."""
 
 import keyword
 import re

@@ -128,7 +128,7 @@ def _example(column: Column, value: NDArray[Any]) -> Any:
     if not column.shape and np.isnan(value):
         return None
     if column.kind == "date":
-        return date_of(value)
+        return date_of(float(value))
     return int(value) if column.kind == "integer" and not column.shape else shortest(value)
 
 

@@ -43,7 +43,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     leaf = manifest(
         inputs=[{"tensor": "x", "features": [LENGTH, WIDTH, HEIGHT, COLOUR, DAY]}],
-        outputs=[{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm", "ash", "Oak", "fir"]}],
+        outputs=[
+            {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm", "ash", "Oak", "fir"]}
+        ],
         golden={"inputs": {"x": [[1, 1, 1, 1, 1]]}, "outputs": {"y": [[0.2] * 5]}, "tolerance": 1e-6},
     )
     picture = manifest(

@@ -66,7 +66,9 @@ def test_a_date_enters_its_tensor_as_the_days_since_1970() -> None:
     assert [row[0] for row in days[:2]] == [0, 19782] and np.isnan(days[2][0])
 
 
-@pytest.mark.parametrize("wrong", ["2023-02-29", "29.02.2024", "20240229", "2024-02-29T10:00", 19782, True, {"b64": ""}])
+@pytest.mark.parametrize(
+    "wrong", ["2023-02-29", "29.02.2024", "20240229", "2024-02-29T10:00", 19782, True, {"b64": ""}]
+)
 def test_what_is_no_date_is_told_what_one_is(wrong: object) -> None:
     described = manifest(inputs=[{"tensor": "x", "features": [DAY]}])
     signature = Signature((TensorSpec("x", "INT64", ("n", 1)),), (Y,), batched=True)

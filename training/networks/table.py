@@ -97,16 +97,16 @@ class Numbers(nn.Module):
 
     def forward(self, numbers: Tensor) -> Tensor:
         known = self._filled(numbers)
+        parts = [numbers[:, self.gaps].isnan().to(known.dtype)]
         if self.has_days:
-            # A day beyond the training rows counts as the nearest among them: nothing was learnt of where it leads.
-            days = known[:, self.days].clamp(self.first_day, self.last_day)  # (rows, dates)
-            known = known.index_copy(1, self.days, days)
-        parts = [self.scale(known), numbers[:, self.gaps].isnan().to(known.dtype)]
+            days = known[:, self.days]  # (rows, dates)
+            parts.append(calendar(days).flatten(1))
+            # Beyond the training rows a day counts as the nearest among them: nothing was learnt of where it leads.
+            known = known.index_copy(1, self.days, days.clamp(self.first_day, self.last_day))
+        parts.append(self.scale(known))
         if self.bins:
             passed = (known.unsqueeze(2) - self.low) / self.wide  # (rows, columns, bins)
             parts.append(passed.clamp(0, 1).flatten(1))
-        if self.has_days:
-            parts.append(calendar(days).flatten(1))
         return torch.cat(parts, dim=1)
 
     def _filled(self, numbers: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class Words(nn.Module):
 
 def _width(size: int) -> int:
     """Of an embedding of so many names: a power of two, half as many at most and 16 at most."""
-    return 2 ** min(4, max(0, (size - 1).bit_length() - 1))
+    return 1 << min(4, max(0, (size - 1).bit_length() - 1))
 
 
 MONTHS, WEEKDAYS = 12, 7

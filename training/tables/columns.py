@@ -116,7 +116,7 @@ def _guessed(name: str, field: str, values: pd.Series) -> Found:
         numbers, note = read
         return replace(_number(name, field, numbers), note=note)
     if ways := dates.ways(known):
-        return _date(name, field, pd.Series(dates.days(values, _only_way(name, ways))))
+        return _date(name, field, pd.Series(dates.days(values, _only_way(name, ways, len(known)))))
     return _words(name, field, values)
 
 
@@ -144,17 +144,18 @@ def _asked_date(name: str, values: pd.Series, way: str) -> pd.Series:
         return pd.Series(dates.of_times(values))
     texts = values.astype("str")
     if not way:
-        found = dates.ways(texts.dropna())
-        way = _only_way(name, found) if found else "%Y-%m-%d"
+        known = texts.dropna()
+        found = dates.ways(known)
+        way = _only_way(name, found, len(known)) if found else dates.FORMATS[0]
     return pd.Series(dates.days(texts, way))
 
 
-def _only_way(name: str, ways: Sequence[dates.Way]) -> str:
-    """Raises UnfitTable where there are several."""
+def _only_way(name: str, ways: Sequence[dates.Way], rows: int) -> str:
+    """Raises UnfitTable where there are several, of which each may be right for all rows, or none is."""
     if len(ways) == 1:
         return ways[0].format
     told = ", ".join(f"{one.format} ({one.rows} rows, such as {one.example!r})" for one in ways)
-    if ways[0].rows == ways[-1].rows:
+    if ways[0].rows == rows:
         raise UnfitTable(
             f"{name!r} holds dates that can be read in {len(ways)} ways: {told}; "
             f"say which by --kind '{name}=date:{ways[0].format}'"
@@ -209,15 +210,18 @@ def _constant(values: pd.Series, distinct: int) -> str:
 def _numbers(texts: pd.Series) -> tuple[pd.Series, str] | None:
     """Texts as numbers, with what to say of it; None where they are none."""
     known = texts.dropna()
-    for pattern, plain in (
-        (PLAIN, lambda one: one),
-        (THOUSANDS, lambda one: one.str.replace(",", "")),
-        (DECIMAL_COMMA, lambda one: one.str.replace(".", "").str.replace(",", ".")),
+    for pattern, change in (
+        (PLAIN, {}),
+        (THOUSANDS, {",": ""}),
+        (DECIMAL_COMMA, {".": "", ",": "."}),
     ):
         fits = known.str.fullmatch(f"{PLAIN}|{pattern}")
         slips = known[~fits]
         if fits.mean() >= MOSTLY and slips.nunique() <= MOST_SLIPS:
-            numbers = pd.to_numeric(plain(texts.where(~texts.isin(slips))), errors="coerce").astype(np.float64)
+            plain = texts.where(~texts.isin(slips))
+            for old, new in change.items():
+                plain = plain.str.replace(old, new, regex=False)
+            numbers = pd.to_numeric(plain, errors="coerce").astype(np.float64)
             told = ", ".join(f"{value!r} ({count})" for value, count in slips.value_counts().items())
             return numbers, f"no numbers, so they count as missing: {told}" if told else ""
     return None

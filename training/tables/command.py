@@ -1,4 +1,4 @@
-"""`python -m training table`: from a file to a trained run, with what was understood shown before anything is fitted."""
+"""`python -m training table`: from a file to a trained run; what is understood is shown before anything is fitted."""
 
 import argparse
 import re

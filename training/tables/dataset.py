@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.feature import FIRST_DAY, LAST_DAY, date_of
 from training.datasets.dataset import Column, Dataset, Reader, Rows, Target, divide, fingerprint, split_in_words
 from training.errors import UnfitTable
-from training.tables.columns import LARGEST_INTEGER, Found
+from training.tables.columns import Found
 from training.tables.corrections import Correction
 from training.tables.goal import Goal
 from training.tables.understand import Understanding
@@ -91,7 +91,7 @@ def vocabulary_size(read: Reader | None) -> int:
         return 0
     [encoder] = [node for node in read.graph.graph.node if node.op_type == "LabelEncoder"]
     [numbers] = [attribute.ints for attribute in encoder.attribute if attribute.name == "values_int64s"]
-    return max(numbers) + 1
+    return int(max(numbers)) + 1
 
 
 def _by_chance(aim: Goal) -> tuple[Places, str]:
@@ -155,7 +155,7 @@ def _numeric(found: Found, said: Correction) -> Column:
 
 
 def _range(found: Found) -> tuple[float, float]:
-    """What is there and its width again on either side; what is never negative stays so, and 0 and 1 are all there is."""
+    """What is there and its width again on either side; what is never negative stays so, and 0 and 1 are all."""
     known = found.values.dropna()
     low, high = float(known.min()), float(known.max())
     width = high - low

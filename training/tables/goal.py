@@ -1,6 +1,7 @@
 """The column that is to be predicted: classes or a number, and whether its rows are enough to learn from."""
 
 from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -41,8 +42,9 @@ def goal(name: str, field: str, values: pd.Series, said: Correction) -> Goal:
     if len(values) < FEWEST_ROWS:
         raise UnfitTable(f"{len(values)} rows with a {name!r} are too few, wanted {FEWEST_ROWS} or more")
     if values.nunique() == 1:
-        only = values.iloc[0]
-        raise UnfitTable(f"{name!r} is {only!r} in all {len(values)} rows: there is one class only, nothing to predict")
+        raise UnfitTable(
+            f"{name!r} is {values.iloc[0]} in all {len(values)} rows: one class only, and nothing to predict"
+        )
     found = look(name, field, values, said)
     if found.kind == "date":
         raise UnfitTable(f"{name!r} holds dates, which cannot be predicted; a number of days could")
@@ -50,7 +52,7 @@ def goal(name: str, field: str, values: pd.Series, said: Correction) -> Goal:
     is_number = found.kind in ("number", "integer")
     degrees = found.kind == "integer" and distinct <= MOST_DEGREES and len(known) >= FEWEST_OF_A_CLASS * distinct
     if is_number and (said.kind is not None or (distinct > 2 and not degrees)):
-        return Goal(name, field, known.to_numpy(np.float64), ())
+        return Goal(name, field, known.to_numpy(np.float64, copy=True), ())
     return _classes(name, field, known)
 
 
@@ -66,4 +68,4 @@ def _classes(name: str, field: str, values: pd.Series) -> Goal:
             "merge them, or leave their rows out"
         )
     places = pd.Series(range(len(counts)), index=counts.index)
-    return Goal(name, field, values.map(places).to_numpy(np.float64), tuple(labels))
+    return Goal(name, field, values.map(places).to_numpy(np.float64, copy=True), tuple(labels))

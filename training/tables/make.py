@@ -54,8 +54,16 @@ def make(understood: Understanding, *, seconds: float, trials: int | None, seed:
     vocabulary = vocabulary_size(dataset.reader)
 
     def network_of(choice: Choice) -> "partial[TableNetwork]":
-        given = {"hidden": choice.hidden, "dropout": choice.dropout, "bins": choice.bins}
-        return partial(TableNetwork, dates, sizes, vocabulary, classes, **given)
+        return partial(
+            TableNetwork,
+            dates,
+            sizes,
+            vocabulary,
+            classes,
+            hidden=choice.hidden,
+            dropout=choice.dropout,
+            bins=choice.bins,
+        )
 
     baselines = fit_baselines(dataset.train, dataset.validation, dates=dates, vocabulary=vocabulary, classes=classes)
     found = search(
@@ -72,8 +80,8 @@ def make(understood: Understanding, *, seconds: float, trials: int | None, seed:
         task=("binary " if classes == 2 else "") + ("classification" if classes else "regression"),
         description=said.description or f"Predicts {aim.name!r} from {len(understood.used)} columns of a table.",
         intended_use=said.intended_use or "Rows of the same kind as those of the table, measured in the same way.",
-        limits=f"Made from a table by a search; nobody chose the network by hand. {len(dataset.train)} rows were learnt "
-        "from. Rows that come about in another way may be judged wrongly.",
+        limits="Made from a table by a search; nobody chose the network by hand. It has learnt from "
+        f"{len(dataset.train)} rows; those that come about in another way may be judged wrongly.",
         dataset=lambda: dataset,
         network=network_of(found.best.choice),
         steps=found.steps,
@@ -121,7 +129,8 @@ def _card(understood: Understanding, found: Search, baselines: Sequence[Fitted],
         for part in (
             f"## Columns\n\n{_columns_table(understood)}",
             notes,
-            f"## Search\n\nBy the {loss} of the validation rows, which chose:\n\n| method | {loss} |\n| --- | --- |\n{figures}",
+            f"## Search\n\nBy the {loss} of the validation rows, which chose:",
+            f"| method | {loss} |\n| --- | --- |\n{figures}",
             f"{_trials_told(found)}\n\n{_trials_table(found, is_number)}",
             _calibrated(trained),
         )

@@ -188,12 +188,10 @@ def _suggest(trial: optuna.Trial) -> Choice:
 
 def _batch_size(rows: int) -> int:
     """About a hundred steps an epoch, of 32 rows at least and 2048 at most."""
-    return 2 ** min(11, max(5, math.ceil(math.log2(rows / 100))))
+    return 1 << min(11, max(5, math.ceil(math.log2(rows / 100))))
 
 
-def _epochs(
-    dataset: Dataset, network: Callable[[Choice], nn.Module], steps: Steps, seconds: float, seed: int
-) -> int:
+def _epochs(dataset: Dataset, network: Callable[[Choice], nn.Module], steps: Steps, seconds: float, seed: int) -> int:
     """As many as the time is enough for, by what some batches of one took."""
     rows = min(len(dataset.train), MEASURED_BATCHES * steps.batch_size)
     some = dataset.train.take(torch.arange(rows))

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-import pandas as pd
 import yaml
 
 from training.errors import UnfitTable
@@ -70,9 +69,11 @@ class Understanding:
             "time": self.time.name if self.time else NO_TIME,
             "columns": {self.goal.name: {"kind": kind}, **columns},
         }
-        head = f"# What was understood of {self.file}. Correct it, and give it back by --columns; a column may also have\n"
-        more = "# a date_format, a description, a unit, a minimum and a maximum; the table a title, source and licence.\n"
-        return head + more + yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+        head = (
+            f"# What was understood of {self.file}. Correct it, and give it back by --columns. A column may also have\n"
+            "# a date_format, a description, a unit, a minimum and a maximum; the table a title, source and licence.\n"
+        )
+        return head + yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
 
 
 def understand(file: str, table: Table, target: str, corrections: Corrections) -> Understanding:

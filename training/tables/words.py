@@ -1,8 +1,8 @@
 """Free text to numbers of words, inside the graph: the same nodes read what is learnt from and what is served.
 
-Words are what spaces leave. ONNX changes no letters, so the vocabulary's keys are spellings, of which many share a word:
-"Slow", "slow," and "(slow)" are "slow". A word that is not in it has number 0, as the padding has, and counts for
-nothing.
+Words are what spaces leave. ONNX changes no letters, so the vocabulary's keys are spellings, of which many share a
+word: "Slow", "slow," and "(slow)" are "slow". A word that is not in it has number 0, as the padding has, and counts
+for nothing.
 """
 
 import tempfile
