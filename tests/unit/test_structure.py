@@ -183,7 +183,16 @@ def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> N
     if module.startswith(("training.datasets.", "training.networks.")):
         package = module.rsplit(".", 1)[0]
         assert all(name.startswith((package, "training.errors")) for name in inside)
-    if not module.startswith(("training.recipe", "training.run", "training.tables.", "training.__main__")):
+    if not module.startswith(
+        (
+            "training.recipe",
+            "training.run",
+            "training.new",
+            "training.tables.command",
+            "training.tables.make",
+            "training.__main__",
+        )
+    ):
         assert not {name for name in inside if name.startswith("training.recipe")}
 
 

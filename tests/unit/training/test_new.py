@@ -38,13 +38,8 @@ def test_what_is_written_is_in_the_projects_own_style(checkout: Path) -> None:
     root = Path(__file__).parents[3]
     for file in begin("my-irises", checkout):
         for check in (["check"], ["format", "--check"]):
-            command = [
-                Path(sys.executable).with_name("ruff"),
-                *check,
-                "--stdin-filename",
-                file.relative_to(checkout),
-                "-",
-            ]
+            ruff = Path(sys.executable).with_name("ruff")
+            command = [str(ruff), *check, "--stdin-filename", str(file.relative_to(checkout)), "-"]
             told = subprocess.run(
                 command, input=file.read_text(), capture_output=True, text=True, check=False, cwd=root
             )
