@@ -32,6 +32,9 @@ from app.settings import Settings
 MOST_EARLY_ENDS = 3
 """So many workers in a row that ended before they were warm: the next one would too."""
 
+START_S = 60.0
+"""Of silence before a worker's first word: on a busy machine imports alone take many times their two seconds."""
+
 LAST_S = 10.0
 """What a worker may take to stop beside the draining and the answers: 5 s to close its models, and the rest."""
 
@@ -65,7 +68,7 @@ def _stop_with_supervisor() -> None:
 class _Worker:
     """A process and this end of the pipe to it.
 
-    heard:  when it last said that its event loop turns; at first, when it was started.
+    heard:  when it last said that its event loop turns; at first, START_S after it was started.
     warm:   it has loaded its models.
     """
 
@@ -129,7 +132,7 @@ class Supervisor:
         process.start()
         there.close()
         log.info("worker_started", worker=process.pid)
-        worker = _Worker(process, here, time.monotonic())
+        worker = _Worker(process, here, time.monotonic() + START_S)
         for number, under_way in self._under_way.items():
             self._pass_on(number, under_way, worker)
         return worker
