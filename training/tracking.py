@@ -17,7 +17,6 @@ from uuid import uuid4
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -39,11 +38,13 @@ class Tracker:
     def __init__(self, runs: Path) -> None:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         self._artifacts: str | None = None
-        if SERVER not in os.environ:
+        where = os.environ.get(SERVER)
+        if where is None:
             runs.mkdir(parents=True, exist_ok=True)
             self._artifacts = (runs / "mlflow-artifacts").resolve().as_uri()
-            mlflow.set_tracking_uri(f"sqlite:///{(runs / 'mlflow.db').resolve()}")
-        self._client = MlflowClient()
+            where = f"sqlite:///{(runs / 'mlflow.db').resolve()}"
+        # Told to the client alone: mlflow.set_tracking_uri would hand it on to other processes as if it were a server.
+        self._client = MlflowClient(where)
 
     def keep(self, folder: Path, history: History, seconds: float) -> str:
         """The run in a folder with its settings, curves, held-out metrics and files; its number. Raises NotTracked."""

@@ -4,8 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import pytest
+from mlflow import MlflowClient
 
 from app.manifest import Manifest
 from training.errors import NotTracked
@@ -34,15 +34,16 @@ def number(run: Run, tracker: Tracker) -> str:
 
 
 def test_a_run_is_kept_with_settings_curves_metrics_and_files(run: Run, number: str) -> None:
-    kept = mlflow.MlflowClient().get_run(number)
+    client = MlflowClient(f"sqlite:///{run.folder.parents[1] / 'mlflow.db'}")
+    kept = client.get_run(number)
     manifest = Manifest.model_validate_json((run.folder / "manifest.json").read_bytes())
     assert kept.data.params["learning_rate"] == str(load("quickstart").steps.learning_rate)
     assert kept.data.params["seed"] == "42"
     assert kept.data.metrics["test_accuracy"] == manifest.evaluation.metrics[1].model
     assert kept.data.tags["version.torch"].startswith("2.")
-    losses = mlflow.MlflowClient().get_metric_history(number, "validation_loss")
+    losses = client.get_metric_history(number, "validation_loss")
     assert [one.value for one in losses] == [epoch.validation_loss for epoch in run.trained.history.epochs]
-    files = {one.path for one in mlflow.MlflowClient().list_artifacts(number)}
+    files = {one.path for one in client.list_artifacts(number)}
     assert files >= {"model.onnx", "manifest.json", "report.html"}
     assert (run.folder.parents[1] / "mlflow.db").is_file()
 
@@ -73,6 +74,5 @@ def test_an_address_that_leads_nowhere_is_told_so(tracker: Tracker, tmp_path: Pa
 def test_a_server_that_is_not_there_is_told_in_words(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    mlflow.set_tracking_uri("http://127.0.0.1:9")
     with pytest.raises(NotTracked, match="MLflow: "):
         Tracker(tmp_path).keep(run.folder, replace(run.trained.history), run.seconds)
