@@ -17,7 +17,8 @@ from tests.serving import serving_process
 pytestmark = pytest.mark.e2e
 
 ROWS = 400
-QUICK = ("--minutes", "0.05", "--trials", "2")
+QUICK = ("--minutes", "1", "--trials", "1")
+"""One network, with time enough on a busy machine."""
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,11 @@ STRENGTHS = (1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 MOST_STEPS = 300
 """Of a logistic regression."""
 
-MOST_TREES = 300
-MOST_LEAVES = 3_000_000
-"""Rows times classes times trees, more or less what a minute is enough for."""
+MOST_ROUNDS = 300
+MOST_WORK = 60_000_000
+"""Rows times trees: more or less what a minute is enough for. Of several classes each has its tree in every round."""
+
+FEWEST_ROUNDS = 20
 
 PATIENCE = 15
 
@@ -147,10 +149,10 @@ def _boosting(view: _View, train: Rows, validation: Rows, classes: int) -> Fitte
     named = np.zeros(inputs.shape[1], bool)
     named[first : first + view.categories(train).shape[1]] = True
     named &= inputs.max(axis=0, initial=0) < MOST_BINS
-    trees = int(np.clip(MOST_LEAVES / len(train) / max(1, classes), 20, MOST_TREES))
+    rounds = np.clip(MOST_WORK / len(train) / (classes if classes > 2 else 1), FEWEST_ROUNDS, MOST_ROUNDS)
     method = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
     model = method(
-        max_iter=trees,
+        max_iter=int(rounds),
         learning_rate=0.1,
         early_stopping=True,
         n_iter_no_change=PATIENCE,

@@ -19,7 +19,11 @@ from training.errors import Diverged
 from training.fit import Steps, fit
 
 EPOCHS = 200
-FEWEST_EPOCHS = 3
+"""At most."""
+
+FEWEST_EPOCHS, FEWEST_STEPS = 3, 1000
+"""However short the time is: less would not be a network that has learnt. A thousand steps take a second or two."""
+
 PATIENCE = 16
 
 TRIALS_AT_LEAST = 4
@@ -107,7 +111,7 @@ def search(
                 raise optuna.TrialPruned
             return made.loss
 
-        while not done or not (clock.tick() or len(done) == trials):
+        while not done or not (clock.tick() or (trials is not None and len(done) >= trials)):
             study.optimize(objective, n_trials=1)
     found = Search(tuple(done), steps)
     if not math.isfinite(found.best.loss):
@@ -201,4 +205,5 @@ def _epochs(dataset: Dataset, network: Callable[[Choice], nn.Module], steps: Ste
     started = time.perf_counter()
     fit(network(Choice()), some, some, one, score=lambda: 0.0, seed=seed)
     epoch = (time.perf_counter() - started) * len(dataset.train) / rows
-    return int(min(EPOCHS, max(FEWEST_EPOCHS, seconds / epoch)))
+    fewest = max(FEWEST_EPOCHS, FEWEST_STEPS * steps.batch_size // len(dataset.train))
+    return int(min(EPOCHS, max(fewest, seconds / epoch)))
