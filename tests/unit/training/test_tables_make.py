@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from torch.nn.functional import cross_entropy
 
 from training import run
@@ -20,8 +22,11 @@ from training.tables.search import Choice, Search, search
 from training.tables.understand import understand
 
 
-def searched(seed: int, trials: int, seconds: float = 1) -> Search:
-    dataset = load("breast-cancer").dataset()
+def searched(seed: int, trials: int, seconds: float = 300) -> Search:
+    whole = load("breast-cancer").dataset()
+    dataset = replace(
+        whole, train=whole.train.take(torch.arange(40)), validation=whole.validation.take(torch.arange(20))
+    )
     return search(
         dataset,
         lambda one: Classifier(
