@@ -66,7 +66,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_table_becomes_a_run_with_all_that_was_understood_and_tried(file: Path, tmp_path: Path) -> None:
     found = understand(file.name, read(file), "price", Corrections())
-    made = make(found, seconds=4, trials=2, seed=3)
+    made = make(found, seconds=300, trials=2, seed=3)
 
     trained = run.fit_made("prices", made.recipe, tmp_path / "runs", 3)
     made.save(trained.folder)
