@@ -1,5 +1,7 @@
 """One named input of a model as a caller sends it: its kind, its range, and what stands for a missing value."""
 
+import re
+from datetime import date
 from functools import cached_property
 from math import inf, isfinite
 from typing import Annotated, Any, Literal, Self
@@ -8,6 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_TOLD = 12
 """Categories that are named where one is wanted; of more, the first few and how many there are."""
+
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DAY_0 = date(1970, 1, 1).toordinal()
+FIRST_DAY, LAST_DAY = date.min.toordinal() - DAY_0, date.max.toordinal() - DAY_0
+"""Of the calendar, from year 1 to year 9999."""
+
+
+def days_of(text: str) -> int | None:
+    """Days from 1970-01-01 to a date such as 2024-02-29; None for anything else."""
+    try:
+        return date.fromisoformat(text).toordinal() - DAY_0 if ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def date_of(days: float) -> str:
+    """The date so many days after 1970-01-01. Raises ValueError beyond the calendar."""
+    return date.fromordinal(int(days) + DAY_0).isoformat()
 
 
 class Record(BaseModel):
@@ -28,13 +48,14 @@ class Feature(Record):
     """One named input of the model, as a caller sends it.
 
     kind:    a category is sent by its name; into a tensor of numbers it goes as its place in `categories`, from 0.
+             A date is sent as 2024-02-29; it goes in as the days since 1970-01-01.
              An image is sent as {"b64": PNG, JPEG or WebP} and brought to the feature's size and colours, a sound as
              {"b64": WAV, FLAC, OGG or MP3}, made mono, resampled and padded with silence; both also as numbers.
     shape:   of one instance's value: [] for a single number, [8, 8] for a small image, [16000] for a sound.
     layout:  of an image: the order of height, width and channels in `shape`; HW is grey, 3 channels are RGB.
     sample_rate: of a sound, in Hz.
     minimum, maximum: the range that is accepted, in `unit`; None leaves that side open. Of an image: what black and
-             white become. A sound goes from -1 to 1.
+             white become. A sound goes from -1 to 1. Of a date, in days as in its tensor.
     missing: what an absent or null value becomes: nothing, it is refused; NaN; or `fill`. The value of a feature with
              a shape has to be there, its elements may be null: else a few bytes would ask for any amount of memory.
              A list of categories with a `fill` may also be shorter than its shape, as one whose last elements are null.
@@ -42,7 +63,7 @@ class Feature(Record):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     description: str = ""
-    kind: Literal["number", "integer", "category", "text", "image", "audio"] = "number"
+    kind: Literal["number", "integer", "date", "category", "text", "image", "audio"] = "number"
     unit: str = ""
     shape: tuple[Annotated[int, Field(ge=1)], ...] = ()
     layout: Literal["HW", "CHW", "HWC"] | None = None
@@ -67,6 +88,9 @@ class Feature(Record):
             problems.append("a category needs categories, each once")
         if None not in (self.minimum, self.maximum) and self.minimum > self.maximum:  # type: ignore[operator]
             problems.append(f"minimum {self.minimum} is above maximum {self.maximum}")
+        bounds = [bound for bound in (self.minimum, self.maximum) if bound is not None]
+        if self.kind == "date" and not all(_is_day(bound) for bound in bounds):
+            problems.append(f"a date's minimum and maximum are whole days since 1970-01-01, {FIRST_DAY} to {LAST_DAY}")
         return problems
 
     def _media_problems(self) -> list[str]:
@@ -86,8 +110,8 @@ class Feature(Record):
     def _missing_problems(self) -> list[str]:
         if (self.fill is not None) != (self.missing == "fill"):
             return ["`fill` is what missing: fill puts in, so it takes both or neither"]
-        if self.missing == "nan" and self.kind != "number":
-            return [f"missing: nan is for numbers, this is {self.kind}"]
+        if self.missing == "nan" and self.kind not in ("number", "integer", "date"):
+            return [f"missing: nan is for numbers and dates, this is {self.kind}"]
         if self.missing == "fill" and not self._fill_fits():
             return [f"fill {self.fill!r}, wanted {self.wanted}"]
         return []
@@ -95,11 +119,12 @@ class Feature(Record):
     def _fill_fits(self) -> bool:
         if self.kind in ("category", "text"):
             return isinstance(self.fill, str) and (self.kind == "text" or self.fill in self.categories)
-        if isinstance(self.fill, str) or self.fill is None or self.kind not in ("number", "integer"):
+        value = days_of(str(self.fill)) if self.kind == "date" else self.fill
+        if value is None or isinstance(value, str) or self.kind not in ("number", "integer", "date"):
             return False
         low = -inf if self.minimum is None else self.minimum
         high = inf if self.maximum is None else self.maximum
-        return isfinite(self.fill) and low <= self.fill <= high and (self.kind == "number" or self.fill.is_integer())
+        return isfinite(value) and low <= value <= high and (self.kind == "number" or float(value).is_integer())
 
     @property
     def image_size(self) -> tuple[int, int, int]:
@@ -127,6 +152,8 @@ class Feature(Record):
             return "a text"
         if self.kind == "audio":
             return "-1 to 1"
+        if self.kind == "date":
+            return f"a date, {span}" if (span := self._span()) else "a date such as 2024-02-29"
         noun, span = "an integer" if self.kind == "integer" else "a finite number", self._span()
         return noun if not span else f"{noun}, {span}" if self.kind == "integer" else span
 
@@ -142,10 +169,18 @@ class Feature(Record):
             return f'{{"b64": a WAV, FLAC, OGG or MP3 sound}} or up to {size} numbers, {self.wanted}'
         return f"a list of {'1 to ' if self.may_be_shorter else ''}{size}, each {self.wanted}"
 
+    def shown(self, value: float) -> str:
+        """A number of the feature's tensor in a sentence."""
+        return date_of(value) if self.kind == "date" and _is_day(value) else f"{value:g}"
+
     def _span(self) -> str:
         """`0 to 50 mm`, `0 mm or more`, `50 mm or less`, or nothing without a bound."""
         unit = f" {self.unit}" if self.unit else ""
-        low, high = (None if bound is None else f"{bound:g}" for bound in (self.minimum, self.maximum))
+        low, high = (None if bound is None else self.shown(bound) for bound in (self.minimum, self.maximum))
         if low is not None and high is not None:
             return f"{low} to {high}{unit}"
         return f"{low}{unit} or more" if low is not None else f"{high}{unit} or less" if high is not None else ""
+
+
+def _is_day(value: float) -> bool:
+    return FIRST_DAY <= value <= LAST_DAY and float(value).is_integer()

@@ -1,15 +1,16 @@
-"""`python -m training`: list, table, fit, evaluate, export, folds, range, compress, sync."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, compress, sync."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from training import compress, run
+from training import compress, new, run
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
+from training.published import table
 from training.recipe import load, names
 from training.report import Report, metrics_table
-from training.table import table
+from training.tables import command as tables
 from training.tracking import Tracker
 
 EXAMPLES = """examples:
@@ -22,12 +23,15 @@ EXAMPLES = """examples:
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
+  python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
+  python -m training new iris                   begin a recipe of your own
 
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
 
-NEW_MODEL = """To add a model, copy a recipe and change its values: training/recipes/breast_cancer.py for a classifier,
-training/recipes/diabetes.py for a regression. New data go into a file of their own in training/datasets/."""
+NEW_MODEL = """To add a model, begin with `new`, or copy a recipe and change its values:
+training/recipes/breast_cancer.py for a classifier, training/recipes/diabetes.py for a regression. New data go into a
+file of their own in training/datasets/."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,10 +57,19 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _command(commands, "list", list_recipes, "name the recipes")
-    published = _command(commands, "table", print_table, "the published models beside their baselines, as Markdown")
+    published = _command(
+        commands, "published", print_published, "the published models beside their baselines, as Markdown"
+    )
+    made = _command(commands, "table", make_table, "make a model of a CSV or Parquet file: train, verify, publish")
+    tables.add_arguments(made)
+    begun = _command(commands, "new", begin_recipe, "begin a recipe: a file that works, with its test, to be changed")
+    begun.add_argument("recipe", help="its name: small letters, digits and hyphens")
     fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
     fit.epilog = NEW_MODEL
-    fit.add_argument("--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)")
+    for command in (fit, made):
+        command.add_argument(
+            "--seed", type=_seed, help="of weights, shuffling and augmentation (default: the recipe's)"
+        )
     fit.add_argument("--resume", action="store_true", help="go on with the latest run, which was killed")
     folds = _command(commands, "folds", fold_recipe, "cross-validate a recipe and its baseline", recipe=True)
     folds.add_argument("--folds", type=_folds, default=5, metavar="N", help="default: 5")
@@ -72,16 +85,29 @@ def parser() -> argparse.ArgumentParser:
     sync = _command(commands, "sync", sync_model, "bring a model that MLflow has registered into models/")
     sync.add_argument("address", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     sync.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    for command in (fit, export, published, sync):
+    made.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    for command in (fit, export, published, made, sync):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
-    for command in (fit, export):
+    for command in (fit, export, made):
         command.add_argument("--no-publish", action="store_true", help="stop before models/ is touched")
         command.add_argument("--register", metavar="ALIAS", help="register in MLflow too, under this alias")
     return top
 
 
-def print_table(options: argparse.Namespace) -> int:
+def print_published(options: argparse.Namespace) -> int:
     print(table(options.models))
+    return 0
+
+
+def make_table(options: argparse.Namespace) -> int:
+    trained = tables.train(options)
+    return _conclude(trained, options) if trained else 0
+
+
+def begin_recipe(options: argparse.Namespace) -> int:
+    for file in new.begin(options.recipe, Path.cwd()):
+        print(f"written: {file}")
+    print(f"Train it: python -m training fit {options.recipe}")
     return 0
 
 

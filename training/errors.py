@@ -45,5 +45,13 @@ class NotAccepted(TrainingFailed):
     """The held-out metrics are outside the recipe's bounds."""
 
 
+class UnreadableTable(TrainingFailed):
+    """A file that is no table, or one that is too large."""
+
+
+class UnfitTable(TrainingFailed):
+    """A table from which nothing could be learnt as it stands, and what would change that."""
+
+
 class NotTracked(TrainingFailed):
     """The tracking server cannot be had, or does not know what was asked for."""

@@ -1,5 +1,7 @@
 """What an answer rests on, by Captum: which features a measure needs, and which pixels speak for an answer."""
 
+from collections.abc import Mapping
+
 import torch
 from captum.attr import FeaturePermutation, IntegratedGradients
 from torch import Tensor
@@ -22,6 +24,7 @@ def shuffled(dataset: Dataset, served: Served, measure: Measure) -> dict[str, fl
     SHUFFLES. Source: Breiman, Random Forests, 2001, section 10."""
     rows = dataset.validation.take(torch.arange(min(MOST_ROWS, len(dataset.validation))))
     names, sign = list(rows.inputs), 1 if measure.higher_is_better else -1
+    width = {name: tensor.shape[1:] for name, tensor in rows.inputs.items()}
 
     def figure(*tensors: Tensor) -> Tensor:
         given = predict(served, Rows(dict(zip(names, tensors, strict=True)), rows.targets))
@@ -29,7 +32,7 @@ def shuffled(dataset: Dataset, served: Served, measure: Measure) -> dict[str, fl
 
     torch.manual_seed(0)
     permuting, inputs = FeaturePermutation(figure), tuple(rows.inputs[name] for name in names)
-    masks, features = _masks(dataset, names)
+    masks, features = _masks(dataset, width)
     total = dict.fromkeys(features, 0.0)
     for _ in range(SHUFFLES):
         lost = torch.cat([one.flatten() for one in permuting.attribute(inputs, feature_mask=masks)])
@@ -39,15 +42,20 @@ def shuffled(dataset: Dataset, served: Served, measure: Measure) -> dict[str, fl
     return total
 
 
-def _masks(dataset: Dataset, names: list[str]) -> tuple[tuple[Tensor, ...], list[str]]:
-    """For each tensor, of one row, the number of the feature that each element belongs to; and the features' names."""
+def _masks(dataset: Dataset, shapes: Mapping[str, torch.Size]) -> tuple[tuple[Tensor, ...], list[str]]:
+    """For each tensor, of one row, the number of the feature that each element belongs to; and the features' names.
+
+    shapes: of the network's inputs, without the rows. What is in no columns is made of texts, (columns, ...).
+    """
     masks: list[Tensor] = []
     features: list[str] = []
-    for name in names:
-        columns = dataset.columns[name]
+    for name, shape in shapes.items():
+        columns = dataset.columns.get(name) or next(dataset.columns[text] for text in dataset.train.texts)
         first = len(features)
         features += [column.name for column in columns]
-        if columns[0].shape:
+        if name not in dataset.columns:
+            masks.append(torch.arange(first, len(features))[None, :, None].expand(1, *shape))
+        elif columns[0].shape:
             masks.append(torch.full((1, *columns[0].shape), first))
         else:
             masks.append(torch.arange(first, len(features))[None])

@@ -9,15 +9,18 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import isnan
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from app.feature import date_of
 from app.manifest import Evaluation, Manifest
 from training import plots
 from training.answers import Answer
-from training.datasets.dataset import Dataset, Rows
+from training.datasets.dataset import Column, Dataset, Rows
 from training.importance import gradients, shuffled
 from training.metrics import Array, Measure
 from training.networks.served import Served
@@ -57,7 +60,8 @@ class Shown:
 
 def page(manifest: Manifest, shown: Shown) -> str:
     """The page of a model that is described."""
-    weights = shuffled(shown.dataset, shown.served, shown.measure) if not shown.dataset.reader else {}
+    only_texts = shown.dataset.test.texts and not shown.dataset.test.plain
+    weights = {} if only_texts else shuffled(shown.dataset, shown.served, shown.measure)
     parts = [
         f"<h1>{escape(manifest.title)}</h1><p>{escape(manifest.description)}</p>",
         f"<h2>How good it is</h2><p>{escape(manifest.evaluation.verdict)}.</p>",
@@ -163,7 +167,7 @@ def _worst(shown: Shown, features: Sequence[str]) -> list[str]:
         told = "The same with integrated gradients: red speaks for the answer, blue against it."
         drawn = plots.pictures(images.numpy(), lines), plots.pictures(images.numpy(), lines, heat)
         return [title, _figure(drawn[0], "What they are, and what was answered."), _figure(drawn[1], told)]
-    if rows.texts:
+    if rows.texts and not rows.plain:
         [texts] = rows.texts.values()
         shown_texts = zip(lines, texts[:, 0], strict=True)
         return [title, *(f"<p>{escape(line)}</p><pre>{escape(str(t)[:MOST_LETTERS])}</pre>" for line, t in shown_texts)]
@@ -185,9 +189,18 @@ def _values(dataset: Dataset, rows: Rows, features: Sequence[str]) -> dict[str, 
         for at, column in enumerate(columns):
             if column.name in features and not column.shape:
                 values = rows.sent()[tensor][:, at].tolist()
-                named = column.kind == "category"
-                found[column.name] = [column.categories[int(v)] if named else f"{v:.4g}" for v in values]
+                found[column.name] = [_value(column, value) for value in values]
     return {name: found[name] for name in features if name in found}
+
+
+def _value(column: Column, value: Any) -> str:
+    if column.kind == "text":
+        return str(value)[:MOST_LETTERS]
+    if column.kind == "category":
+        return column.categories[int(value)]
+    if isnan(value):
+        return "missing"
+    return date_of(value) if column.kind == "date" else f"{value:.4g}"
 
 
 def _facts(manifest: Manifest) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from app.feature import date_of
 from app.manifest import PAGE, Evaluation, Manifest, Parity, explain
 from training.answers import Answer
 from training.datasets.dataset import Column, Dataset, Rows
@@ -130,6 +131,8 @@ def _example(column: Column, value: NDArray[Any]) -> Any:
         return str(value)
     if not column.shape and np.isnan(value):
         return None
+    if column.kind == "date":
+        return date_of(float(value))
     return int(value) if column.kind == "integer" and not column.shape else shortest(value)
 
 

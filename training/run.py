@@ -50,7 +50,11 @@ class Run:
 
 def fit(name: str, runs: Path, seed: int | None) -> Run:
     """Trains the recipe, by default with its own seed, and saves the run."""
-    recipe = load(name)
+    return fit_made(name, load(name), runs, seed)
+
+
+def fit_made(name: str, recipe: Recipe, runs: Path, seed: int | None) -> Run:
+    """The same for a recipe that is in no module."""
     begun = Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed)
     return _train(begun, _new_folder(name, runs))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from app.errors import OutsideDomain, Violation
-from app.feature import Feature
+from app.feature import FIRST_DAY, LAST_DAY, Feature
 from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec, all_true, datatype_of
 from app.manifest import InputTensor
 
@@ -23,7 +23,7 @@ class Domain:
 
     lower, upper: (columns,) or () for a feature that fills the tensor; the largest finite numbers where a side is open.
                   Rounded to the tensor's own type, so that a value equal to a bound is inside.
-    whole:        likewise, true where only integers are inside: integers, and places of a category.
+    whole:        likewise, true where only integers are inside: integers, days, and places of a category.
     missing:      likewise, true where NaN is inside: it stands for a missing value.
     """
 
@@ -61,7 +61,7 @@ class Domain:
     def _violation(self, values: Tensor, place: tuple[int, ...]) -> Violation:
         feature = self.features[place[1] if len(self.features) > 1 else 0]
         value = values[place]
-        shown = "NaN" if np.isnan(value) else f"{value:g}"
+        shown = "NaN" if np.isnan(value) else feature.shown(value)
         wanted = feature.wanted
         if feature.kind == "integer" and values.dtype.kind == "f" and abs(value) > exact_integers(values.dtype):
             wanted = f"{wanted}, of those that {datatype_of(values)} holds exactly"
@@ -77,7 +77,7 @@ def domains(inputs: Sequence[InputTensor], specs: Sequence[TensorSpec]) -> tuple
             features=one.features,
             lower=_bounds([_lower(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
             upper=_bounds([_upper(feature, dtypes[one.tensor]) for feature in one.features], dtypes[one.tensor]),
-            whole=_columns([feature.kind in ("integer", "category") for feature in one.features]),
+            whole=_columns([feature.kind in ("integer", "date", "category") for feature in one.features]),
             missing=_columns([feature.missing == "nan" for feature in one.features]),
         )
         for one in inputs
@@ -99,6 +99,8 @@ def _lower(feature: Feature, dtype: np.dtype[np.generic]) -> float:
         return 0
     if feature.kind == "audio":
         return -1
+    if feature.kind == "date" and feature.minimum is None:
+        return FIRST_DAY
     return -_open(feature, dtype) if feature.minimum is None else feature.minimum
 
 
@@ -107,6 +109,8 @@ def _upper(feature: Feature, dtype: np.dtype[np.generic]) -> float:
         return len(feature.categories) - 1
     if feature.kind == "audio":
         return 1
+    if feature.kind == "date" and feature.maximum is None:
+        return LAST_DAY
     return _open(feature, dtype) if feature.maximum is None else feature.maximum
 
 

@@ -202,12 +202,19 @@ def _agree(session: Session, manifest: Manifest) -> None:
             raise ModelLoadFailed(f"{output.tensor}: {labels} labels, the graph gives {list(shape)}")
 
 
+DAY_BYTES = 4
+"""Of a number that holds every day of the calendar."""
+
+
 def _datatypes(feature: Feature) -> list[str]:
     """The datatypes of a tensor that can hold the feature's values."""
     if feature.kind == "category":
         kinds = "iufO"
     elif feature.kind == "text":
         kinds = "O"
+    elif feature.kind == "date":
+        kinds = "f" if feature.missing == "nan" else "if"
+        return [name for name, dtype in DTYPES.items() if dtype.kind in kinds and dtype.itemsize >= DAY_BYTES]
     elif feature.kind == "audio" or feature.missing == "nan":
         kinds = "f"
     else:

@@ -239,7 +239,7 @@ def _absent(feature: Feature, column: int, one: InputTensor, dtype: np.dtype[np.
     if feature.kind == "category":
         return _most_frequent(known if dtype.kind == "O" else np.rint(known)).reshape(feature.shape).astype(dtype)
     inside = np.clip(_median(known), feature.minimum, feature.maximum)
-    typical = np.rint(inside) if feature.kind == "integer" or dtype.kind != "f" else inside
+    typical = np.rint(inside) if feature.kind in ("integer", "date") or dtype.kind != "f" else inside
     return np.broadcast_to(typical, feature.shape).astype(dtype)
 
 

@@ -89,12 +89,15 @@ def _feature(feature: Feature, datatype: str) -> Schema:
     if feature.kind in ("image", "audio"):
         schema = {"oneOf": [ref("ImageFile" if feature.kind == "image" else "SoundFile"), schema]}
     unit = f" [{feature.unit}]" if feature.unit else ""
-    return {**schema, "description": f"{feature.description}{unit}".strip(), "examples": [feature.example]}
+    # JSON Schema has no bounds for dates.
+    told = f" ({feature.wanted})" if feature.kind == "date" else ""
+    return {**schema, "description": f"{feature.description}{unit}{told}".strip(), "examples": [feature.example]}
 
 
 def _element(feature: Feature, datatype: str) -> Schema:
-    kind = {"integer": "integer", "category": "string", "text": "string"}.get(feature.kind, "number")
-    schema: Schema = {}
+    strings = dict.fromkeys(("category", "text", "date"), "string")
+    kind = {"integer": "integer", **strings}.get(feature.kind, "number")
+    schema: Schema = {"format": "date"} if feature.kind == "date" else {}
     if feature.kind == "audio":
         schema |= {"minimum": -1, "maximum": 1}
     elif kind != "string" and DTYPES[datatype].kind in "iuf":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from app.errors import InvalidInput
-from app.feature import Feature
+from app.feature import Feature, days_of
 from app.inference.signature import DTYPES, Tensor
 from app.protocols import b64
 from app.protocols.allowance import Allowance
@@ -97,6 +97,8 @@ def element_of(value: Any, feature: Feature, datatype: str) -> Any:
         value = feature.fill
     if feature.kind in ("category", "text"):
         return _text_element(value, feature, datatype)
+    if feature.kind == "date":
+        return _day(value, feature)
     if type(value) not in (int, float) or (feature.kind == "integer" and not float(value).is_integer()):
         raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted}")
     return value
@@ -110,6 +112,13 @@ def _text_element(value: Any, feature: Feature, datatype: str) -> str | int:
     if not isinstance(value, str) or (feature.kind == "category" and value not in feature.places):
         raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted}")
     return value if datatype == "BYTES" else feature.places[value]
+
+
+def _day(value: Any, feature: Feature) -> int:
+    days = days_of(value) if isinstance(value, str) else None
+    if days is None:
+        raise InvalidInput(f": {_shown(value)}, wanted {feature.wanted}")
+    return days
 
 
 def _shown(value: Any) -> str:

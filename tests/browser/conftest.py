@@ -39,6 +39,7 @@ PHOTO = {
 }
 CLIP = {"name": "clip", "kind": "audio", "shape": [800], "sample_rate": 8000, "example": np.zeros(800).tolist()}
 READING = {"name": "reading", "missing": "nan", "example": 1}
+DAY = {"name": "day", "kind": "date", "missing": "nan", "minimum": 0, "maximum": 20000, "example": "2024-02-29"}
 REMARK = {"name": "remark", "kind": "text", "example": "none"}
 
 
@@ -63,6 +64,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (clip / "manifest.json").write_text(_one_field("clip", CLIP, np.zeros((1, 800)).tolist(), [0]))
     reading = graphs.add_to_repository(folder, "reading", graphs.identity("FP32", ("batch", 1)))
     (reading / "manifest.json").write_text(_one_field("reading", READING, [[1]], [[1]]))
+    day = graphs.add_to_repository(folder, "day", graphs.identity("FP32", ("batch", 1)))
+    (day / "manifest.json").write_text(_one_field("day", DAY, [[19782]], [[19782]]))
     remark = graphs.add_to_repository(folder, "remark", graphs.identity("BYTES", ("batch", 1)))
     (remark / "manifest.json").write_text(_one_field("remark", REMARK, [["none"]], [["none"]]))
     noted = graphs.add_to_repository(folder, "noted", graphs.word_count())

@@ -348,6 +348,19 @@ def test_a_value_that_may_be_missing_is_sent_as_not_known(browser: Browser, addr
         expect(page.get_by_label("Reading", exact=True)).to_have_value("1")
 
 
+def test_a_date_is_chosen_within_its_range_and_sent_as_it_is_written(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/day") as page:
+        day = page.get_by_label("Day", exact=True)
+        expect(day).to_have_value("2024-02-29")
+        expect(day).to_have_attribute("max", "2024-10-04")
+        day.fill("1970-01-02")
+        with page.expect_request(re.compile(":predict")) as asked:
+            expect(predict(page).locator(".said")).to_have_text("1")
+        assert (asked.value.post_data_json or {})["instances"] == [{"day": "1970-01-02"}]
+        page.get_by_label("not known").check()
+        expect(page.locator(".said")).to_have_text("NaN")
+
+
 def test_a_refusal_is_told_beside_the_form_and_at_the_field_that_it_names(browser: Browser, address: str) -> None:
     with visiting(browser, f"{address}/#/models/leaf", allowed=REFUSED) as page:
         length = page.get_by_label("Length", exact=True)

@@ -40,6 +40,7 @@ BASKET = {
     "fill": "none",
     "example": ["kiwi"],
 }
+DAY = {"name": "day", "kind": "date", "missing": "fill", "fill": "2024-02-29", "example": "1999-12-31"}
 GREY = {"name": "image", "shape": [8, 8], "minimum": 0, "maximum": 16, "example": np.ones((8, 8)).tolist()}
 
 PHOTO = Feature.model_validate({**GREY, "kind": "image", "layout": "HW"})
@@ -50,9 +51,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With manifests and without, of every datatype, batched and not, one and several of everything."""
     folder = tmp_path_factory.mktemp("models")
     leaf = manifest(
-        inputs=[{"tensor": "x", "features": [LENGTH, WIDTH, HEIGHT, COLOUR]}],
-        outputs=[{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm", "ash", "Oak"]}],
-        golden={"inputs": {"x": [[1, 1, 1, 1]]}, "outputs": {"y": [[0.25] * 4]}, "tolerance": 1e-6},
+        inputs=[{"tensor": "x", "features": [LENGTH, WIDTH, HEIGHT, COLOUR, DAY]}],
+        outputs=[
+            {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm", "ash", "Oak", "fir"]}
+        ],
+        golden={"inputs": {"x": [[1, 1, 1, 1, 1]]}, "outputs": {"y": [[0.2] * 5]}, "tolerance": 1e-6},
     )
     picture = manifest(
         inputs=[{"tensor": "x", "features": [GREY]}],
@@ -67,7 +70,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     average = graphs.mean(("batch", 8, 8))
     for name, graph, described in (
-        ("leaf", graphs.softmax(4), leaf),
+        ("leaf", graphs.softmax(5), leaf),
         ("picture", average, picture),
         ("photo", average, photo),
         ("basket", graphs.identity("INT64", ("batch", 3)), basket),

@@ -111,6 +111,9 @@ def test_a_feature_with_a_shape_is_the_only_one_of_its_tensor() -> None:
             "one of a, b, c, d, e, f, g, h, i, j, k, l and 3 more",
         ),
         ({"kind": "text"}, "a text"),
+        ({"kind": "date"}, "a date such as 2024-02-29"),
+        ({"kind": "date", "minimum": 0, "maximum": 19782}, "a date, 1970-01-01 to 2024-02-29"),
+        ({"kind": "date", "maximum": -1}, "a date, 1969-12-31 or less"),
     ],
 )
 def test_a_feature_says_in_words_what_it_wants(feature: dict[str, object], wanted: str) -> None:
@@ -137,8 +140,8 @@ FRUIT = {"kind": "category", "categories": ["fig", "kiwi"]}
         ({**CLIP, "maximum": 1}, "takes no minimum and no maximum"),
         ({"missing": "fill"}, "takes both or neither"),
         ({"fill": 1}, "takes both or neither"),
-        ({**FRUIT, "missing": "nan"}, "missing: nan is for numbers, this is category"),
-        ({**CLIP, "missing": "nan"}, "missing: nan is for numbers, this is audio"),
+        ({**FRUIT, "missing": "nan"}, "missing: nan is for numbers and dates, this is category"),
+        ({**CLIP, "missing": "nan"}, "missing: nan is for numbers and dates, this is audio"),
         ({"missing": "fill", "fill": 60, "maximum": 50}, "fill 60.0, wanted 50 or less"),
         ({"missing": "fill", "fill": "x"}, "fill 'x', wanted a finite number"),
         ({"missing": "fill", "fill": float("inf")}, "fill inf, wanted a finite number"),
@@ -146,6 +149,10 @@ FRUIT = {"kind": "category", "categories": ["fig", "kiwi"]}
         ({**FRUIT, "missing": "fill", "fill": "plum"}, "fill 'plum', wanted one of fig, kiwi"),
         ({"kind": "text", "missing": "fill", "fill": 1}, "fill 1.0, wanted a text"),
         ({**PHOTO, "missing": "fill", "fill": 0}, "fill 0.0, wanted 0 to 1"),
+        ({"kind": "date", "minimum": 0.5}, "minimum and maximum are whole days since 1970-01-01, -719162 to 2932896"),
+        ({"kind": "date", "maximum": 1e7}, "minimum and maximum are whole days since 1970-01-01"),
+        ({"kind": "date", "missing": "fill", "fill": "2024-02-30"}, "fill '2024-02-30', wanted a date such as"),
+        ({"kind": "date", "missing": "fill", "fill": 3}, "fill 3.0, wanted a date such as"),
     ],
 )
 def test_a_feature_that_cannot_be_met_is_refused(feature: dict[str, object], message: str) -> None:
@@ -160,10 +167,13 @@ def test_a_feature_that_cannot_be_met_is_refused(feature: dict[str, object], mes
         {**PHOTO, "shape": [8, 8, 1], "layout": "HWC"},
         CLIP,
         {"missing": "nan"},
+        {"kind": "integer", "missing": "nan"},
         {"missing": "fill", "fill": 50, "maximum": 50},
         {"kind": "integer", "missing": "fill", "fill": 0},
         {**FRUIT, "missing": "fill", "fill": "fig"},
         {"kind": "text", "missing": "fill", "fill": ""},
+        {"kind": "date", "minimum": -719162, "maximum": 2932896, "missing": "nan"},
+        {"kind": "date", "minimum": 0, "missing": "fill", "fill": "1970-01-01"},
     ],
 )
 def test_a_feature_that_can_be_met_reads_back(feature: dict[str, object]) -> None:

@@ -30,6 +30,7 @@ def opened(folder: Path, datatype: str, shape: tuple[str | int, ...], *features:
     [
         ("FP32", ("n", 2), {}, r"x: the manifest's features fill \(1,\), the graph takes \(2,\)"),
         ("FP32", ("n", 1), {"kind": "text"}, r"f0 \(text, missing: refuse\) needs BYTES, x is FP32"),
+        ("FP16", ("n", 1), {"kind": "date"}, r"f0 \(date, missing: refuse\) needs INT32, INT64, FP32, FP64, x is FP16"),
         ("BYTES", ("n", 1), {}, r"f0 \(number, missing: refuse\) needs BOOL, .*, FP64, x is BYTES"),
         ("INT64", ("n", 1), {"missing": "nan"}, r"f0 \(number, missing: nan\) needs FP16, FP32, FP64, x is INT64"),
         ("INT16", ("n", 2), CLIP, r"f0 \(audio, missing: refuse\) needs FP16, FP32, FP64, x is INT16"),

@@ -46,6 +46,7 @@ def test_a_number_is_typically_the_median_of_its_training_rows_or_of_the_golden_
 def test_what_is_typical_is_what_the_model_takes() -> None:
     described = of({"maximum": 3}, {"kind": "integer"}, f0=summary(), f1=summary(1, 1.6, 2))
     assert absent(described) == [[3, 2]]
+    assert absent(of({"kind": "date"}, f0=summary(19000, 19000.5, 19001))) == [[19000]]
     missing = of({"missing": "nan"}, {"missing": "nan"}, golden=[[np.nan, np.nan], [4, np.nan]])
     assert str(absent(missing)) == "[[4.0, nan]]"
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from app.settings import table
-from training.table import table as models_table
+from training.published import table as models_table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

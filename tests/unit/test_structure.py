@@ -127,14 +127,18 @@ TRAINING_MAY_IMPORT_OF_APP = {
     "training.curves": {"app.manifest"},
     "training.datasets.words": {"app.inference"},
     "training.compress": {"app.inference"},
-    "training.page": {"app.manifest"},
+    "training.page": {"app.feature", "app.manifest"},
     "training.tracking": {"app.manifest"},
     "training.evaluate": {"app.manifest"},
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
     "training.report": {"app.manifest"},
     "training.run": {"app.manifest"},
-    "training.publish": {"app.manifest"},
-    "training.table": {"app.manifest"},
+    "training.publish": {"app.feature", "app.manifest"},
+    "training.published": {"app.manifest"},
+    "training.tables.columns": {"app.feature"},
+    "training.tables.corrections": {"app.feature", "app.manifest"},
+    "training.tables.dataset": {"app.feature"},
+    "training.tables.words": {"app.inference"},
 }
 
 
@@ -180,7 +184,16 @@ def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> N
     if module.startswith(("training.datasets.", "training.networks.")):
         package = module.rsplit(".", 1)[0]
         assert all(name.startswith((package, "training.errors")) for name in inside)
-    if not module.startswith(("training.recipe", "training.run", "training.__main__")):
+    if not module.startswith(
+        (
+            "training.recipe",
+            "training.run",
+            "training.new",
+            "training.tables.command",
+            "training.tables.make",
+            "training.__main__",
+        )
+    ):
         assert not {name for name in inside if name.startswith("training.recipe")}
 
 

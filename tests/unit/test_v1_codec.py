@@ -54,6 +54,42 @@ def test_a_feature_with_a_shape_is_the_whole_tensor() -> None:
     assert decode([{"image": [[1, 2], [3, 4]]}], IMAGE_SIGNATURE, IMAGE) == {"x": [[[1, 2], [3, 4]]]}
 
 
+DAY = {"name": "day", "kind": "date", "example": "2024-02-29", "minimum": 0}
+
+
+def test_a_date_enters_its_tensor_as_the_days_since_1970() -> None:
+    described = manifest(inputs=[{"tensor": "x", "features": [{**DAY, "missing": "nan"}, WIDTH]}])
+    signature = Signature((TensorSpec("x", "FP32", ("n", 2)),), (Y,), batched=True)
+    instances = [{"day": "1970-01-01", "width": 1}, {"day": "2024-02-29", "width": 1}, {"day": None, "width": 1}]
+
+    days = decode(instances, signature, described)["x"]
+    assert [row[0] for row in days[:2]] == [0, 19782] and np.isnan(days[2][0])
+
+
+@pytest.mark.parametrize(
+    "wrong", ["2023-02-29", "29.02.2024", "20240229", "2024-02-29T10:00", 19782, True, {"b64": ""}]
+)
+def test_what_is_no_date_is_told_what_one_is(wrong: object) -> None:
+    described = manifest(inputs=[{"tensor": "x", "features": [DAY]}])
+    signature = Signature((TensorSpec("x", "INT64", ("n", 1)),), (Y,), batched=True)
+    with pytest.raises(InvalidInput, match=r"^instances\[0\].day: .*, wanted a date, 1970-01-01 or more$"):
+        decode([{"day": wrong}], signature, described)
+
+
+def test_a_date_out_of_range_and_half_a_day_are_told_as_dates_by_every_protocol() -> None:
+    described = manifest(inputs=[{"tensor": "x", "features": [DAY]}])
+    where = domains(described.inputs, [TensorSpec("x", "FP32", ("n", 1))])
+
+    with pytest.raises(OutsideDomain) as refused:
+        check_domains(where, {"x": np.array([[-1], [0.5], [np.nan], [1e7], [1]], np.float32)})
+    assert [violation.fact for violation in refused.value.violations] == [
+        "1969-12-31, wanted a date, 1970-01-01 or more",
+        "0.5, wanted a date, 1970-01-01 or more",
+        "NaN, wanted a date, 1970-01-01 or more",
+        "1e+07, wanted a date, 1970-01-01 or more",
+    ]
+
+
 def test_a_category_enters_a_tensor_of_numbers_as_its_place_and_one_of_texts_as_itself() -> None:
     described = manifest(inputs=[{"tensor": "x", "features": [FRUIT]}])
     numbers = Signature((TensorSpec("x", "INT64", ("n", 1)),), (Y,), batched=True)

@@ -31,8 +31,8 @@ class NotAName(ValueError):
 class Column:
     """One feature as a caller knows it. Raises NotAName unless its name is letters, digits and underscores.
 
-    The fields are those of `app.feature.Feature`. A category stands in its tensor as its place in `categories`, a text
-    as itself in `Rows.texts`.
+    The fields are those of `app.feature.Feature`. A category stands in its tensor as its place in `categories`, a date
+    as days since 1970-01-01, a text as itself in `Rows.texts`.
 
     shape: of one row's value: () for a number, (8, 8) for a small image, (8000,) for a sound.
     layout: of an image: HW for grey, CHW or HWC for one or three channels.
@@ -44,7 +44,7 @@ class Column:
     name: str
     description: str
     unit: str = ""
-    kind: Literal["number", "integer", "category", "text", "image", "audio"] = "number"
+    kind: Literal["number", "integer", "date", "category", "text", "image", "audio"] = "number"
     shape: tuple[int, ...] = ()
     layout: Literal["HW", "CHW", "HWC"] | None = None
     sample_rate: int | None = None
@@ -79,12 +79,14 @@ class Target:
 class Rows:
     """inputs: of the network, by name -> (rows, ...); targets: (rows, ...), class numbers or values.
 
-    texts: what a caller sends, by name -> (rows, 1) of str, where a `Reader` makes the inputs out of it.
+    texts: what a caller sends, by name -> (rows, columns) of str, where a `Reader` makes inputs out of it.
+    plain: the inputs that a caller sends beside texts; all of them where there are none.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Tensor
     texts: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    plain: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -93,11 +95,12 @@ class Rows:
         """The rows at these places, in this order; a place may come twice."""
         inputs = {name: tensor[index] for name, tensor in self.inputs.items()}
         texts = {name: array[index.numpy()] for name, array in self.texts.items()}
-        return Rows(inputs, self.targets[index], texts)
+        return Rows(inputs, self.targets[index], texts, self.plain)
 
     def sent(self) -> dict[str, NDArray[Any]]:
         """What the exported graph takes."""
-        return dict(self.texts) or {name: tensor.numpy() for name, tensor in self.inputs.items()}
+        names = self.plain if self.texts else self.inputs
+        return {**self.texts, **{name: self.inputs[name].numpy() for name in names}}
 
 
 def together(first: Rows, second: Rows) -> Rows:
@@ -114,7 +117,7 @@ class Reader:
     """An ONNX graph from texts to the network's inputs. It makes the training's inputs and goes with the exported
     graph, so that both read alike.
 
-    graph: its inputs are named as the `texts` of the rows, its outputs as their `inputs`.
+    graph: its inputs are named as the `texts` of the rows, its outputs as their `inputs` that are not `plain`.
     """
 
     graph: onnx.ModelProto
@@ -150,7 +153,7 @@ class Dataset:
         for part, rows in (("train", self.train), ("validation", self.validation), ("test", self.test)):
             if not len(rows):
                 raise ValueError(f"no {part} rows, wanted some in each of train, validation and test")
-            shapes = {tensor: tuple(values.shape[1:]) for tensor, values in (rows.texts or rows.inputs).items()}
+            shapes = {tensor: tuple(values.shape[1:]) for tensor, values in rows.sent().items()}
             if shapes != described:
                 raise ValueError(f"a {part} row has shapes {shapes}, the columns describe {described}")
 

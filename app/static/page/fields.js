@@ -1,4 +1,4 @@
-// One field for each feature, by its kind: sliders, choices, texts, pictures, sounds, series.
+// One field for each feature, by its kind: sliders, choices, dates, texts, pictures, sounds, series.
 
 import { html, nothing } from "../lit-html/lit-html.js";
 import { live } from "../lit-html/directives/live.js";
@@ -101,6 +101,7 @@ function controlFor(form, feature, id, problem) {
   if (isDrawable(feature)) return drawn(form, feature, id, about);
   if (feature.kind === "image") return imageField(form, feature, id, about);
   if (isSeries(feature)) return seriesField(form, feature, id, about, problem);
+  if (feature.kind === "date" && !feature.shape.length) return day(form, feature, id, about, problem);
   if (isNumber(feature)) return slider(form, feature, id, about, problem);
   return text(form, feature, id, about, problem);
 }
@@ -152,6 +153,25 @@ function choice(form, feature, id, about, problem) {
   return html`<select id=${id} aria-describedby=${about} aria-invalid=${problem ? "true" : nothing} @change=${chosen}>
     ${feature.categories.map((one) => html`<option .selected=${one === form.values[feature.name]}>${one}</option>`)}
   </select>`;
+}
+
+const DAY_MS = 86_400_000;
+
+// Days since 1970-01-01 as a date field takes them; nothing where there is no bound.
+const dateOf = (days) => (days === null ? nothing : new Date(days * DAY_MS).toISOString().slice(0, 10));
+
+function day(form, feature, id, about, problem) {
+  const typed = (event) => form.set(feature.name, event.target.value);
+  return html`<input
+    type="date"
+    id=${id}
+    min=${dateOf(feature.minimum)}
+    max=${dateOf(feature.maximum)}
+    aria-describedby=${about}
+    aria-invalid=${problem ? "true" : nothing}
+    .value=${live(form.values[feature.name] ?? "")}
+    @input=${typed}
+  />`;
 }
 
 function text(form, feature, id, about, problem) {
