@@ -57,7 +57,11 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
-    stop, in_flight = Stop(), InFlight(settings.max_in_flight)
+    stop, in_flight, traces = Stop(), InFlight(settings.max_in_flight), None
+    if settings.traced:
+        from app.tracing import Traces  # nothing is to be paid for it where there are none
+
+        traces = Traces()
     metrics = Metrics()
     keys = Keys(settings.api_key.get_secret_value(), settings.keys_file, 1 / settings.workers)
     metrics.inline_bound.set(STALL_S)
@@ -102,6 +106,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             await asyncio.wait_for(repository.close(), CLOSE_S)
         except TimeoutError:
             stop.runs_left = True
+        if traces:
+            await asyncio.to_thread(traces.close)
         log.info("stopped")
 
     app = FastAPI(
@@ -130,7 +136,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         app.include_router(router)
     page.mount(app)
     docs.mount(app, Policy(guarded=keys.wanted, nonfinite=settings.nonfinite))
-    record = Record(metrics, settings.log_requests)
+    record = Record(metrics, settings.log_requests, traces)
     lane = None
     if settings.fast_lane:
         lane = Lane(admission, record, in_flight, settings.nonfinite, limits)
@@ -161,7 +167,7 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Pages of these origins may call; outside the gate, since a browser asks first, and without the key."""
     if not origins:
         return app
-    exposed = ("x-request-id", "retry-after", HEADER_LENGTH)
+    exposed = ("x-request-id", "retry-after", "server-timing", HEADER_LENGTH)
     return CORSMiddleware(
         app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=exposed
     )

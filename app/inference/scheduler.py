@@ -30,6 +30,7 @@ from app.inference.batch import Rows
 from app.inference.pace import Pace
 from app.inference.runs import Abandonable, Computed, Entry, Outcome, Stacked, compute, outcome_of, stack
 from app.inference.signature import Tensors
+from app.inference.timing import CURRENT, Timing, tell_run
 from app.tally import ModelTally
 
 AHEAD_S = 2e-3
@@ -148,8 +149,9 @@ class Scheduler:
             cut = batch.cut(tensors, rows, self._limits.max_rows)
             pieces = [(piece, count, batch.kind(piece), False) for piece, count in cut]
         answers = [loop.create_future() for _ in pieces]
+        timing = CURRENT.get(None) or Timing()
         entries = [
-            self._enqueue(*piece, _resolve(answer), limit, priority)
+            self._enqueue(*piece, _resolve(answer), limit, priority, timing)
             for piece, answer in zip(pieces, answers, strict=True)
         ]
         if self._wake is None or self._is_full():
@@ -162,19 +164,23 @@ class Scheduler:
                 answer.cancel()
                 self.leave(entry)
 
-    def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
+    def enter(
+        self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None], timing: Timing
+    ) -> Entry:
         """Queue a request of at most `max_rows` rows, of the default priority and deadline. Raises QueueFull.
 
         Whoever calls it calls `dispatch` too, once all that arrived in this turn of the loop has entered.
         """
         self._admit(rows, 0)
-        return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0)
+        return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0, timing)
 
-    def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
+    def run_now(
+        self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable, timings: Sequence[Timing]
+    ) -> Sequence[Rows] | None:
         """The outputs of requests that came in one turn of the loop, if they are next and their run is short: then it
         is made at once. None if they have to enter the queue, which also finds out which of them makes a run fail.
 
-        pieces: the requests' tensors, stacked already or not. rows: of each request.
+        pieces: the requests' tensors, stacked already or not. rows, timings: of each request.
         """
         if self._queue or len(self._running) >= self._limits.instances or self._limits.queue_delay_s:
             return None
@@ -187,6 +193,9 @@ class Scheduler:
             return None
         self._tally.start([0.0] * len(rows))
         self._tally.inline(perf_counter() - started)
+        for timing in timings:
+            timing.arrived = timing.taken = started
+        tell_run(timings, outcome.rows, outcome.began, outcome.infer_s)
         self._measure(outcome, here=True)
         return outcome.results
 
@@ -253,10 +262,12 @@ class Scheduler:
         done: Callable[[Rows | Exception], None],
         deadline_s: float,
         priority: int,
+        timing: Timing,
     ) -> Entry:
         now = perf_counter()
+        timing.enter(now)
         rank = priority or DEFAULT_PRIORITY
-        entry = Entry(tensors, rows, kind, alone, rank, now, now + deadline_s, done)
+        entry = Entry(tensors, rows, kind, alone, rank, now, now + deadline_s, done, timing)
         place = len(self._queue)
         while place and self._queue[place - 1].priority > rank:
             place -= 1
@@ -394,10 +405,11 @@ class Scheduler:
             else:
                 passed_over.append(entry)
         self._queue.extendleft(reversed(passed_over))
+        now = perf_counter()
         for entry in taken:
             entry.queued = False
+            entry.timing.take(now)
         self._count(-sum(entry.rows for entry in taken), first.priority)
-        now = perf_counter()
         self._tally.start([now - entry.arrived for entry in taken])
         return taken
 
@@ -408,6 +420,7 @@ class Scheduler:
                 results = [outcome] * len(entries)
             else:
                 self._measure(outcome, here=here)
+                tell_run([entry.timing for entry in entries], outcome.rows, outcome.began, outcome.infer_s)
                 results = outcome.results
             for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
@@ -416,7 +429,7 @@ class Scheduler:
 
     def _measure(self, outcome: Outcome, *, here: bool) -> None:
         """here: run on the event loop."""
-        rows, results, input_s, infer_s, output_s = outcome
+        rows, results, input_s, infer_s, output_s, _ = outcome
         self._tally.run(rows, len(results), input_s, infer_s, output_s)
         if not here:
             self._pace.fade()
