@@ -34,7 +34,7 @@ from app.protocols.allowance import BodyLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
 from app.refusals import STATUS, bug_response, error_response
-from app.web import Call, Record
+from app.web import Call, Record, reason_of
 
 LARGEST_TOGETHER = 2**18
 """Bytes of a body, which has fewer elements. A larger one is decoded by itself, in a thread; and no more is decoded in
@@ -311,8 +311,10 @@ class Lane:
             key, model = request.head.caller.name if request.head.caller else "", target.model
             call = Call(request.identity, key, model.name, model.version, target.protocol, status, failure)
             self._record.add(call, "POST", request.head.path.decode("latin-1"), ROUTES[target.protocol], request)
-        else:
-            self._record.count(target.model.name, target.protocol, status, perf_counter() - request.started)
+            return
+        self._record.count(target.model.name, target.protocol, status, perf_counter() - request.started)
+        if failure is not None:
+            self._record.fail(target.model.name, reason_of(failure))
 
 
 def _is_small(read: Read, elements: int) -> bool:

@@ -78,7 +78,7 @@ class Record:
     def __init__(self, metrics: Metrics, log_requests: bool, traces: "Traces | None") -> None:
         self._tally, self._log_requests, self._traces = RequestTally(metrics), log_requests, traces
         self._process, self._requests = uuid.uuid4().hex[:20], itertools.count()
-        self.count = self._tally.add
+        self.count, self.fail = self._tally.add, self._tally.fail
 
     def request_id(self, sent: bytes | None) -> str:
         """A caller's own id if it may be echoed, otherwise a new one: random for the process, then counted."""
@@ -99,6 +99,8 @@ class Record:
         """A request that has been answered. route: what its path matched, empty for nothing."""
         seconds = perf_counter() - timing.started
         self.count(call.model, call.protocol, call.status, seconds)
+        if call.failure is not None:
+            self.fail(call.model, reason_of(call.failure))
         trace = ""
         if self._traces is not None and timing.span is not None:
             name, attributes = f"{method} {route}".strip(), _attributes(call, method, path, route)
@@ -137,6 +139,11 @@ def _attributes(call: Call, method: str, path: str, route: str) -> dict[str, str
     }
 
 
+def reason_of(failure: Exception) -> str:
+    """For the metrics."""
+    return failure.reason if isinstance(failure, ServingError) else "bug"
+
+
 class Edge:
     """The outermost layer: everything that comes in passes here once, and so does everything that goes out, but for
     what `app/lane.py` takes off the wire itself."""
@@ -169,6 +176,7 @@ class Edge:
                     raise late
             await self._app(routed, receive, send_marked)
         except ServingError as error:
+            call.failure = error
             await error_response(error)(scope, receive, send_marked)
         except Exception as error:
             call.failure = error

@@ -191,7 +191,7 @@ class Scheduler:
             outcome = outcome_of(self._run, stack(pieces), rows, alone=False)
         except Exception:  # noqa: BLE001 - whatever it is, it comes again in the queue
             return None
-        self._tally.start([0.0] * len(rows))
+        self._tally.start([0.0] * len(rows), "full" if outcome.rows == self._limits.max_rows else "free")
         self._tally.inline(perf_counter() - started)
         for timing in timings:
             timing.arrived = timing.taken = started
@@ -234,12 +234,13 @@ class Scheduler:
             return None
         wait_s, run_s = self._wait_s(waiting)
         if too_many:
-            told = f"at most {most} may"
+            told, reason = f"at most {most} may", "queue_rows"
         elif wait_s + 2 * run_s > PRUDENCE * limits.deadline_s:  # what runs now comes before, its own run after
             told = f"for {wait_s:.0f} s, too long for the deadline of {limits.deadline_s:g} s"
+            reason = "queue_wait"
         else:
             return None
-        return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", retry_after_s=wait_s)
+        return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", wait_s, reason)
 
     def _wait_s(self, waiting: int) -> tuple[float, float]:
         """For so many rows to be computed, in the largest batches that they make, and for one of those."""
@@ -410,8 +411,16 @@ class Scheduler:
             entry.queued = False
             entry.timing.take(now)
         self._count(-sum(entry.rows for entry in taken), first.priority)
-        self._tally.start([now - entry.arrived for entry in taken])
+        self._tally.start([now - entry.arrived for entry in taken], self._released(first, room))
         return taken
+
+    def _released(self, first: Entry, room: int) -> str:
+        """Why a batch began: see RELEASES. room: that it left."""
+        if first.alone or self._limits.max_rows is None:
+            return "whole"
+        if room <= 0:
+            return "full"
+        return "delay" if self._limits.queue_delay_s else "free"
 
     def _deliver(self, runs: Sequence[Computed], *, here: bool) -> None:
         for entries, outcome in runs:

@@ -18,9 +18,11 @@ MAY_IMPORT = {
     "app.workers": {"app", "app.server", "app.orders", "app.errors", "app.logs", "app.settings"},
     "app.server": {"app.connection", "app.heap", "app.main", "app.orders", "app.parser", "app.settings"},
     "app.orders": {"app.repository", "app.manifest", "app.errors"},
+    "app.certificate": set[str](),
     "app.main": {
         "app",
         "app.admission",
+        "app.certificate",
         "app.docs",
         "app.openapi",
         "app.errors",
