@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training import compress, new, run
+from training import compress, new, processes, run
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
 from training.published import table
@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   python -m training sync models:/digits@best   what `fit --register best` has registered in MLflow
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
+  torchrun --nproc-per-node 2 -m training fit digits    by two processes, each with half of every batch
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
@@ -37,6 +38,8 @@ file of their own in training/datasets/."""
 def main(arguments: list[str] | None = None) -> int:
     """The exit status: 0, 1 where a run came to nothing, 2 for a wrong command line."""
     options = parser().parse_args(arguments)
+    if processes.started() and options.command is not fit_recipe:
+        return _fail("torchrun is for `fit`; start this without it")
     try:
         status: int = options.command(options)
         return status
@@ -120,9 +123,15 @@ def list_recipes(_: argparse.Namespace) -> int:
 
 
 def fit_recipe(options: argparse.Namespace) -> int:
-    if options.resume:
-        return _conclude(run.resume(options.recipe, options.runs, None), options)
-    return _conclude(run.fit(options.recipe, options.runs, options.seed), options)
+    with processes.together() as all_of_us:
+        if not all_of_us.is_first:
+            run.assist(options.recipe, all_of_us)
+            return 0
+        if options.resume:
+            trained = run.resume(options.recipe, options.runs, None, all_of_us)
+        else:
+            trained = run.fit(options.recipe, options.runs, options.seed, all_of_us)
+    return _conclude(trained, options)
 
 
 def export_run(options: argparse.Namespace) -> int:

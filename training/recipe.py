@@ -6,8 +6,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, cast
 
+import optuna
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +17,12 @@ from training.answers import Answer, of_target, split_into
 from training.baselines import Baseline
 from training.calibrate import fit_temperature
 from training.datasets.dataset import Dataset, Rows
-from training.errors import UnknownRecipe, UnusableRecipe
+from training.errors import NotSearchable, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
-from training.fit import History, Steps, fit
+from training.fit import History, Steps, Watch, fit
 from training.metrics import Array, Measure
 from training.networks.served import Head, Served, as_it_is
+from training.processes import ALONE, Processes
 from training.verify import check_probabilities
 
 
@@ -86,10 +88,19 @@ class Recipe:
         if unknown := [metric for metric in self.accept if metric not in measured]:
             raise ValueError(f"accept bounds {', '.join(unknown)}, wanted some of {', '.join(measured)}")
 
-    def train(self, dataset: Dataset, seed: int, folder: Path | None = None) -> Trained:
+    def train(
+        self,
+        dataset: Dataset,
+        seed: int,
+        folder: Path | None = None,
+        *,
+        watch: Watch | None = None,
+        processes: Processes = ALONE,
+    ) -> Trained:
         """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head.
 
         folder: where the state of each member is kept, so that a training that is killed goes on.
+        watch, processes: see `fit`.
         """
         reproducible.start(seed)
         served = self.untrained(dataset)
@@ -109,6 +120,8 @@ class Recipe:
                 score=partial(_score, self.measures[0], alone, validation),
                 seed=seed + number,
                 state=folder / f"member-{number + 1}.pt" if folder else None,
+                watch=watch,
+                processes=processes,
             )
             histories.append(history)
         if self.calibrate:
@@ -143,6 +156,10 @@ class Recipe:
         }
 
 
+Search = Callable[[optuna.Trial], Recipe]
+"""A recipe with values that are drawn from a trial."""
+
+
 def _score(measure: Measure, served: Served, validation: Rows) -> float:
     return measure.of(predict(served, validation), validation.targets.numpy())
 
@@ -154,17 +171,35 @@ def names() -> list[str]:
 
 def load(name: str) -> Recipe:
     """Raises UnknownRecipe, naming the known ones, or UnusableRecipe, naming the file and what is wrong in it."""
+    recipe = _in_file_of(name, "recipe")
+    if not isinstance(recipe, Recipe):
+        raise UnusableRecipe(f"{file_of(name)}: no `recipe = Recipe(...)` in it")
+    return recipe
+
+
+def load_search(name: str) -> Search:
+    """What the recipe's file says beside it. Raises NotSearchable, saying how it would, or as `load`."""
+    search = _in_file_of(name, "search")
+    if not callable(search):
+        raise NotSearchable(
+            f"{file_of(name)}: no `def search(trial: optuna.Trial) -> Recipe` in it, which returns the recipe with "
+            "values drawn from the trial; training/recipes/diabetes.py has one"
+        )
+    return cast(Search, search)
+
+
+def file_of(name: str) -> str:
+    """Where a recipe is written."""
+    return f"training/recipes/{name.replace('-', '_')}.py"
+
+
+def _in_file_of(name: str, variable: str) -> object:
     if name not in names():
         raise UnknownRecipe(f"no recipe {name!r}; there are {', '.join(names())}")
-    module = f"training.recipes.{name.replace('-', '_')}"
-    file = f"{module.replace('.', '/')}.py"
     try:
-        recipe = getattr(import_module(module), "recipe", None)
+        return getattr(import_module(f"training.recipes.{name.replace('-', '_')}"), variable, None)
     except Exception as error:
-        raise UnusableRecipe(f"{file}: {type(error).__name__}: {error}") from error
-    if not isinstance(recipe, Recipe):
-        raise UnusableRecipe(f"{file}: no `recipe = Recipe(...)` in it")
-    return recipe
+        raise UnusableRecipe(f"{file_of(name)}: {type(error).__name__}: {error}") from error
 
 
 def _in_words(part: Callable[..., object]) -> str:
