@@ -1,10 +1,12 @@
-"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, compress, sync."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, search, compress, sync."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from training import compress, new, processes, run
+from training import search as searches
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
 from training.published import table
@@ -24,11 +26,14 @@ EXAMPLES = """examples:
   torchrun --nproc-per-node 2 -m training fit digits    by two processes, each with half of every batch
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
+  python -m training search diabetes            which values are better? Optuna tries; call it again to go on
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
   python -m training new iris                   begin a recipe of your own
 
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
+
+SEARCH_MINUTES = 10
 
 NEW_MODEL = """To add a model, begin with `new`, or copy a recipe and change its values:
 training/recipes/breast_cancer.py for a classifier, training/recipes/diabetes.py for a regression. New data go into a
@@ -77,7 +82,11 @@ def parser() -> argparse.ArgumentParser:
     folds = _command(commands, "folds", fold_recipe, "cross-validate a recipe and its baseline", recipe=True)
     folds.add_argument("--folds", type=_folds, default=5, metavar="N", help="default: 5")
     swept = _command(commands, "range", sweep_recipe, "find a learning rate by a sweep over all of them", recipe=True)
-    for command in (folds, swept):
+    what = "search for better values of a recipe's own choices; the next call goes on"
+    tried = _command(commands, "search", search_recipe, what, recipe=True)
+    tried.add_argument("--trials", type=_trials, metavar="N", help="to add (default: what the time allows)")
+    tried.add_argument("--minutes", type=tables.minutes, help="to take (default: 10, without end if --trials is given)")
+    for command in (folds, swept, tried):
         command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)
@@ -156,6 +165,15 @@ def sweep_recipe(options: argparse.Namespace) -> int:
     return 0
 
 
+def search_recipe(options: argparse.Namespace) -> int:
+    minutes = options.minutes or (math.inf if options.trials else SEARCH_MINUTES)
+    found = searches.search(
+        options.recipe, options.runs, seconds=minutes * 60, trials=options.trials, seed=options.seed
+    )
+    print(f"{found.text()}\n\n{found.folder}")
+    return _fail("interrupted; the same command goes on") if found.interrupted else 0
+
+
 def compress_run(options: argparse.Namespace) -> int:
     saved = run.reopen(options.recipe, options.runs, options.run)
     told = compress.table(run.compressed(saved), saved.recipe.measures[0])
@@ -201,6 +219,12 @@ def _command(
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _trials(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
     return int(text)
 
 

@@ -5,8 +5,10 @@ from dataclasses import asdict, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import optuna
 import pytest
 from torch import nn
 
@@ -16,7 +18,11 @@ from training.datasets.dataset import Dataset
 from training.errors import DataNotFetched, NotProbabilities, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
 from training.networks.served import as_it_is
-from training.recipe import load, names
+from training.recipe import load, load_search, names
+
+
+def module_of(name: str) -> ModuleType:
+    return import_module(f"training.recipes.{name.replace('-', '_')}")
 
 
 @cache
@@ -40,7 +46,7 @@ def dataset_of(name: str) -> Dataset:
 @pytest.mark.parametrize("name", names())
 def test_a_recipe_says_what_it_is_for_and_what_it_promises(name: str) -> None:
     recipe = load(name)
-    promise = import_module(f"training.recipes.{name.replace('-', '_')}").__doc__
+    promise = module_of(name).__doc__
 
     assert promise and "Expect: " in promise
     assert all((recipe.title, recipe.task, recipe.description, recipe.intended_use, recipe.limits))
@@ -78,6 +84,18 @@ def test_a_recipes_columns_are_features_that_a_caller_can_send(name: str) -> Non
 
     assert len({column.name for column in columns}) == len(columns)
     assert all(Feature(**asdict(column), example=0) for column in columns)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if hasattr(module_of(name), "search")])
+def test_a_recipes_search_draws_recipes_whose_networks_can_be_built(name: str) -> None:
+    dataset, search = dataset_of(name), load_search(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+
+    drawn = [search(study.ask()) for _ in range(5)]
+
+    assert all(one.untrained(dataset).members for one in drawn)
+    assert len({json.dumps(one.settings()) for one in drawn}) == 5
+    assert all(one.measures == load(name).measures for one in drawn)
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:
