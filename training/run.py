@@ -87,7 +87,7 @@ def assist(name: str, processes: Processes) -> None:
     begun = Begun(name, recipe, dataset_of(recipe), seed)
     if begun.made_from() != wanted:
         raise NotTogether(f"process {processes.rank} has another {name}, or other data, than the first process")
-    with suppress(TrainingFailed):
+    with suppress(TrainingFailed, KeyboardInterrupt):
         recipe.train(begun.dataset, seed, processes=processes)
 
 
