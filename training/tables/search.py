@@ -1,6 +1,7 @@
 """A search over sizes and penalties within a time: the network whose validation loss is lowest is the one to train.
 
-Trials come in an order that the seed fixes; how many there are, the clock decides, unless a number was asked for.
+Trials come in an order that the seed fixes; how many there are, the clock decides, unless a number was asked for. None
+is broken off by the median: fits that stop early are short, and more of them were no better (training/EXPERIMENTS.md).
 """
 
 import math
@@ -106,7 +107,7 @@ def search(
         rows = dataset.train, dataset.validation
         return fit(made, *rows, with_choice(steps, choice), score=lambda: 0.0, seed=seed, watch=watch)
 
-    found = study.begin(higher_is_better=False, warm_up=study.warm_up(steps))
+    found = study.begin(higher_is_better=False, warm_up=EPOCHS)
     found.enqueue_trial(asdict(Choice()))
     study.search(found, tried, lambda epoch: epoch.validation_loss, seconds=seconds, trials=trials, seed=seed)
     if not study.whole(found):
