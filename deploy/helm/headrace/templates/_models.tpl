@@ -19,6 +19,8 @@
     - --ignore-times
     - --timeout={{ .timeoutSeconds }}s
     - --contimeout={{ .timeoutSeconds }}s
+    - --retries=1
+    - --low-level-retries=3
     - --use-json-log
     - --log-level=INFO
   env:
