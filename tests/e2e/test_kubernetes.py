@@ -20,10 +20,20 @@ ADAPTER = (helm.CHART / "prometheus-adapter.yaml").read_text()
 X = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
 
 
+def mount(folder: Path, version: str, name: str, text: str) -> None:
+    """A Secret's entry as kubelet writes it: behind a link that one rename points to another version of all entries."""
+    (folder / version).mkdir(parents=True)
+    (folder / version / name).write_text(text)
+    (folder / "..new").symlink_to(version)
+    (folder / "..new").rename(folder / "..data")
+    if not (folder / name).is_symlink():
+        (folder / name).symlink_to(Path("..data") / name)
+
+
 def test_what_the_chart_deploys_answers_its_probes_and_gives_its_autoscaler_figures_and_drains(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "double", graphs.double())
     key, entry = made("shop", ["infer", "read"])
-    (tmp_path / "keys.yaml").write_text(entry)
+    mount(tmp_path / "keys", "..1", "keys.yaml", entry)
     values = {
         "hosts": ["api.example.org"],
         "keys": {"file": {"secret": "keys", "entry": "keys.yaml"}},
@@ -35,7 +45,7 @@ def test_what_the_chart_deploys_answers_its_probes_and_gives_its_autoscaler_figu
     [container] = resources["Deployment"]["spec"]["template"]["spec"]["containers"]
     env = {one["name"]: one.get("value", "127.0.0.1") for one in container["env"]}
     env["HEADRACE_HOSTS"] = env["HEADRACE_HOSTS"].replace("$(POD_IP)", env["POD_IP"])
-    env["HEADRACE_KEYS_FILE"] = str(tmp_path / "keys.yaml")
+    env["HEADRACE_KEYS_FILE"] = str(tmp_path / "keys" / "keys.yaml")
     with serving_process(tmp_path / "models", tmp_path / "log", **env) as (client, process):
 
         def probe(name: str) -> int:
@@ -55,9 +65,13 @@ def test_what_the_chart_deploys_answers_its_probes_and_gives_its_autoscaler_figu
         told = autoscaled_by(resources["HorizontalPodAutoscaler"])
         assert told
         assert [series for series in told if f"\n{series}{{" not in scraped] == []
+        new_key, new_entry = made("shop", ["infer"])
+        mount(tmp_path / "keys", "..2", "keys.yaml", new_entry)
+        wait_until(lambda: infer(**{"x-api-key": new_key}) == 200, "the Secret's new key was never seen")
+        assert infer() == 401
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: probe("readiness") == 503, "it was ready in its drain")
-        assert (infer(), probe("liveness")) == (200, 200)
+        assert (infer(**{"x-api-key": new_key}), probe("liveness")) == (200, 200)
         assert process.wait(timeout=30) == 0
 
 

@@ -218,7 +218,8 @@ def test_the_service_takes_every_variable_and_ports_and_files_agree(
     assert {mount["name"] for mount in mounts.values()} == {volume["name"] for volume in pod(variant)["volumes"]}
     for file in (settings.keys_file, settings.tls_certificate, settings.tls_key):
         assert file is None or mounts[str(file.parent)]["readOnly"]
-    assert "/models" not in mounts or (mounts["/models"]["readOnly"] and str(settings.models) == "/models")
+    assert ("/models" in mounts) == (variant in ("claim", "copy", "s3", "address"))
+    assert mounts.get("/models", {"readOnly": True})["readOnly"] == (str(settings.models) == "/models")
     assert "/tmp" in mounts  # noqa: S108  (where several workers keep their figures)
     assert "readOnly" not in mounts["/tmp"]  # noqa: S108
 
@@ -242,7 +243,7 @@ def test_a_setting_is_set_by_a_value_of_its_own_or_named_by_the_schema() -> None
     free = json.loads((CHART / "values.schema.json").read_text())["properties"]["settings"]["propertyNames"]["enum"]
     own = set(re.findall(r"name: (HEADRACE_[A-Z_]+)", TEMPLATES))
     assert own & set(free) == set()
-    assert own | set(free) == names
+    assert own | set(free) == names, "values.schema.json, under settings, names every setting that no other value sets"
 
 
 @pytest.mark.parametrize(
@@ -365,3 +366,12 @@ def test_a_service_a_budget_and_a_policy_select_the_pods(variant: str) -> None:
     if "NetworkPolicy" in resources:
         selectors.append(resources["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"])
     assert [selector for selector in selectors if not selector.items() <= labels.items()] == []
+
+
+def test_the_documentation_sets_values_that_there_are() -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        assert helm.rendered(yaml.safe_load(block))
+    named = set(re.findall(r"--set ([A-Za-z.]+)=", text)) - {"prometheus.url"}
+    assert len(named) >= 2
+    assert named - {".".join(path) for path in leaves(VALUES)} == set()

@@ -56,7 +56,7 @@
 {{- if eq .from "claim" }}
 - name: models
   persistentVolumeClaim: {claimName: {{ .claim.name | quote }}, readOnly: true}
-{{- else if has .from (list "copy" "s3") }}
+{{- else if ne .from "image" }}
 - name: models
   emptyDir: {sizeLimit: {{ .sizeLimit }}}
 {{- end }}
@@ -65,10 +65,10 @@
 
 {{- define "headrace.models.mount" -}}
 {{- with .Values.models }}
-{{- if has .from (list "claim" "copy" "s3") }}
+{{- if ne .from "image" }}
 - name: models
   mountPath: /models
-  readOnly: true
+  readOnly: {{ ne .from "address" }}
   {{- if and (eq .from "claim") .claim.subPath }}
   subPath: {{ .claim.subPath | quote }}
   {{- end }}
@@ -82,9 +82,10 @@
 {{- with .Values.models -}}
 {{- if has .from (list "s3" "address") -}}
 {{- $store := urlParse (ternary .s3.endpoint "" (eq .from "s3")) -}}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $store.host) | default (ternary 80 443 (eq $store.scheme "http")) | int -}}
-{{- $ports := list (dict "protocol" "UDP" "port" 53) (dict "protocol" "TCP" "port" 53) (dict "protocol" "TCP" "port" $port) -}}
-{{- $rules = prepend $rules (dict "ports" $ports) -}}
+{{- $usual := ternary 80 443 (eq $store.scheme "http") -}}
+{{- $port := regexFind ":[0-9]+$" $store.host | trimPrefix ":" | default $usual | int -}}
+{{- $names := list (dict "protocol" "UDP" "port" 53) (dict "protocol" "TCP" "port" 53) -}}
+{{- $rules = prepend $rules (dict "ports" (append $names (dict "protocol" "TCP" "port" $port))) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $rules -}}

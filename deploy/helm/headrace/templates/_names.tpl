@@ -16,7 +16,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "headrace.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "headrace.name" .) "default" .Values.serviceAccount.create) -}}
+{{- $own := ternary (include "headrace.name" .) "default" .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default $own -}}
 {{- end }}
 
 {{- define "headrace.image" -}}
@@ -30,10 +31,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- ternary "HTTPS" "HTTP" (ne .Values.tls.secret "") -}}
 {{- end }}
 
-{{- /* Every name that the Service has in the cluster, and the pod's own address, which kubelet's probes and scrapes call. */}}
+{{- /* With every name of the Service in the cluster, and the pod's address, which probes and scrapes call. */}}
 {{- define "headrace.hosts" -}}
 {{- $name := include "headrace.name" . -}}
-{{- $inside := printf "%s.%s" $name .Release.Namespace -}}
-{{- $own := list $name $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) "$(POD_IP)" "[$(POD_IP)]" -}}
-{{- concat .Values.hosts $own | toJson -}}
+{{- $there := printf "%s.%s" $name .Release.Namespace -}}
+{{- $names := list $name $there (printf "%s.svc" $there) (printf "%s.svc.cluster.local" $there) -}}
+{{- concat .Values.hosts $names (list "$(POD_IP)" "[$(POD_IP)]") | toJson -}}
 {{- end }}

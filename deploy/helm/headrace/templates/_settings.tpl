@@ -6,6 +6,10 @@
 {{- end }}
 - name: HEADRACE_MODELS
   value: {{ ternary .Values.models.address "/models" (eq .Values.models.from "address") | quote }}
+{{- if eq .Values.models.from "address" }}
+- name: TMPDIR # where the service keeps what it has fetched
+  value: /models
+{{- end }}
 - name: HEADRACE_PORT
   value: "8000"
 - name: HEADRACE_WORKERS
