@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -131,6 +132,35 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 
+SOURCES: dict[str, dict[str, Any]] = {
+    "image": {},
+    "claim": {"claim": {"name": "models"}},
+    "copy": {"copy": {"image": "models:7"}},
+    "s3": {"s3": {"bucket": "models"}},
+    "address": {"address": "s3://models"},
+}
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "on": {
+        "keys": {"apiKey": {"secret": "a"}, "file": {"secret": "b"}},
+        "tls": {"secret": "c"},
+        "hosts": ["api.example.org"],
+        "gpu": {"count": 1, "runtimeClassName": "nvidia"},
+        "image": {"pullSecrets": ["registry"]},
+        "autoscaling": {"enabled": True},
+        "metrics": {"open": True, "serviceMonitor": {"enabled": True}},
+        "env": [{"name": "A", "value": "b"}],
+    },
+    "off": {
+        "stop": {"preStopSeconds": 0},
+        "metrics": {"annotations": False},
+        "podDisruptionBudget": {"enabled": False},
+        "networkPolicy": {"enabled": False},
+        "serviceAccount": {"create": False},
+        "topologySpread": [],
+    },
+}
+
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -180,6 +210,15 @@ def test_what_is_rendered_is_what_kubernetes_reads(variant: str, version: str) -
     for kind, resource in rendered(variant).items():
         if kind not in WITHOUT_SCHEMA:
             validate(json.dumps(resource), version)
+
+
+@pytest.mark.parametrize("switches", SWITCHES)
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_of_models_goes_with_all_else_on_and_off(source: str, switches: str) -> None:
+    values = {**SWITCHES[switches], "models": {"from": source, **SOURCES[source]}}
+    for kind, resource in helm.rendered(values).items():
+        if kind not in WITHOUT_SCHEMA:
+            validate(json.dumps(resource), KUBERNETES[1])
 
 
 def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
@@ -325,6 +364,22 @@ def test_the_images_tag_is_the_projects_version_and_that_of_gpus_has_its_own() -
     assert container("gpu")["image"] == f"headrace:{version}-gpu"
     assert container("all off")["image"] == "headrace:main"
     assert container("claim")["image"] == f"example.org/headrace@sha256:{'0' * 64}"
+
+
+def test_what_is_copied_is_the_repository_and_a_second_run_replaces_it(tmp_path: Path) -> None:
+    [init] = pod("copy")["initContainers"]
+    here = {"/repository/.": f"{tmp_path}/there/.", "/models": str(tmp_path / "here")}
+    command = [here.get(word, word) for word in init["command"]]
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there" / "m" / "1").mkdir(parents=True)
+    (tmp_path / "weights").write_text("old")
+    (tmp_path / "there" / "m" / "1" / "model.onnx").symlink_to(tmp_path / "weights")
+    copied = tmp_path / "here" / "m" / "1" / "model.onnx"
+    for content in ("old", "new"):
+        (tmp_path / "weights").write_text(content)
+        subprocess.run(command, check=True)
+        assert (copied.read_text(), copied.is_symlink()) == (content, False)
+        copied.chmod(0o444)
 
 
 def test_a_gpu_is_asked_for_beside_what_all_pods_ask_for() -> None:

@@ -5,7 +5,7 @@
 - name: models
   {{- if eq $models.from "copy" }}
   image: {{ $models.copy.image | quote }}
-  command: ["cp", "-RL", {{ printf "%s/." (trimSuffix "/" $models.copy.path) | quote }}, "/models"]
+  command: ["cp", "-RLf", {{ printf "%s/." (trimSuffix "/" $models.copy.path) | quote }}, "/models"]
   {{- else }}
   {{- with $models.s3 }}
   image: {{ .image | quote }}
