@@ -82,7 +82,7 @@ def in_noise(sounds: Tensor, decibels: Tensor, generator: Generator, *, stops: b
     spectrum = torch.fft.rfft(torch.randn(count, size, generator=generator))
     bins = spectrum.shape[1]
     slope = between(0, STEEPEST, count, generator).unsqueeze(1)
-    noise = torch.fft.irfft(spectrum * torch.arange(bins).clamp_min(LOWEST * bins) ** (-slope / 2), size)
+    noise: Tensor = torch.fft.irfft(spectrum * torch.arange(bins).clamp_min(LOWEST * bins) ** (-slope / 2), size)
     wanted = sounds.square().mean(dim=1) * 10 ** (-decibels / 10)
     noise = noise * (wanted / noise.square().mean(dim=1)).sqrt().unsqueeze(1)
     if stops:
