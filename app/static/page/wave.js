@@ -1,7 +1,7 @@
 // <sound-wave>: what a sound looks like, over the time that the model takes.
 
 import { html, nothing, render, svg } from "../lit-html/lit-html.js";
-import { inWords, number } from "./words.js";
+import { number } from "./words.js";
 
 const WIDTH = 400;
 const HEIGHT = 64;
@@ -40,7 +40,7 @@ class SoundWave extends HTMLElement {
         viewBox="0 0 ${WIDTH} ${HEIGHT}"
         preserveAspectRatio="none"
         role="img"
-        aria-label="${inWords(this.feature.name)}: ${number(seconds)} s of ${number(taken)} s"
+        aria-label="The sound that is sent, ${number(seconds)} s of ${number(taken)} s"
       >
         ${svg`<path d=${path.join("")} />`}
       </svg>`,

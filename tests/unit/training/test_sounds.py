@@ -1,6 +1,8 @@
 """How clips are changed for training, and what a network and the simple method hear in them."""
 
+import base64
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +12,16 @@ import torch
 from torch import Generator, Tensor
 
 from app.inference.session import Session
-from training.datasets.dataset import Rows
+from app.manifest import read_manifest
+from app.protocols.allowance import Allowance, BodyLimits
+from app.protocols.media import read_sound
+from training.datasets.dataset import Column, Dataset, Rows, Target
 from training.datasets.sounds import at_level, heard_elsewhere, in_noise, placed, toned
 from training.evaluate import answers
-from training.export import export
-from training.networks.served import Served, softmax
 from training.networks.sound import LogMel, SoundNet
+from training.plots import spectrograms
+from training.recipe import load
+from training.run import Run, conclude, fit_made
 from training.sound_baselines import linear_on_log_mel
 
 RATE = 8000
@@ -153,23 +159,74 @@ def test_how_loud_a_sound_is_changes_nothing_and_silence_is_a_number() -> None:
     assert log_mel()(torch.zeros(1, RATE)).isfinite().all()
 
 
-def test_the_exported_network_says_the_same_of_a_clip_alone_and_in_company(tmp_path: Path) -> None:
-    rows = rising_and_falling(6, seed=1)
-    torch.manual_seed(0)
-    spectrogram = {"rate": RATE, "window": 256, "step": 100, "bands": 32}
-    network = SoundNet(rows.inputs, rows.targets, **spectrogram, floor=1e-3, channels=(4, 8), dropout=0.1)
-    served = Served([network], softmax, lambda outputs: (outputs,))
-    path = tmp_path / "model.onnx"
-    path.write_bytes(export(served, rows.inputs, ["probabilities"]))
+def two_tones() -> Dataset:
+    train, validation, test = (rising_and_falling(count, seed) for count, seed in ((40, 5), (8, 6), (8, 7)))
+    clip = Column("clip", "Two tones", kind="audio", shape=(RATE,), sample_rate=RATE)
+    target = Target("order", "Which comes first", labels=("lower", "higher"))
+    return Dataset("Two tones", "here", "none", "0" * 64, {"clip": (clip,)}, target, "", train, validation, test)
 
-    session = Session(path)
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """The recipe of spoken digits with a small network for two tones; and the version in models/."""
+    folder = tmp_path_factory.mktemp("sounds")
+    digits = load("spoken-digits")
+    recipe = replace(
+        digits,
+        dataset=two_tones,
+        network=partial(SoundNet, rate=RATE, window=256, step=100, bands=32, floor=1e-3, channels=(4, 8), dropout=0.2),
+        steps=replace(digits.steps, epochs=1),
+        accept={"accuracy": 0.0},
+        card=None,
+    )
+    run = fit_made("two-tones", recipe, folder / "runs", seed=0)
+    report = conclude(run, folder / "models")
+    assert "Published" in report.outcome
+    return run, folder / "models" / "two-tones" / "1"
+
+
+def test_the_exported_network_says_the_same_of_a_clip_alone_and_in_company(published: tuple[Run, Path]) -> None:
+    run, version = published
+    rows = run.trained.dataset.test
+    session = Session(version / "model.onnx")
+
     together = session.run(rows.sent())["probabilities"]
     alone = [session.run({"clip": clip[None]})["probabilities"] for clip in rows.inputs["clip"].numpy()]
 
     np.testing.assert_array_equal(together, np.concatenate(alone))
-    [wanted] = answers(served, rows)
+    [wanted] = answers(run.trained.served, rows)
     np.testing.assert_allclose(together.astype(float), wanted, atol=1e-5)
     assert np.ptp(wanted, axis=0).max() > 1e-3
+
+
+def test_an_example_of_a_sound_is_a_file_that_the_service_reads_as_the_clip_that_it_was(
+    published: tuple[Run, Path],
+) -> None:
+    run, version = published
+    manifest = read_manifest(version / "manifest.json")
+    assert manifest and manifest.golden
+    [feature] = manifest.features
+
+    read = read_sound(base64.b64decode(feature.example["b64"]), feature, Allowance(BodyLimits()))
+
+    np.testing.assert_allclose(read, run.trained.dataset.test.inputs["clip"][0], atol=0.6 / 32768)
+    assert len(manifest.golden.inputs["clip"]) == 2
+
+
+def test_a_report_shows_what_mistaken_sounds_look_like(published: tuple[Run, Path]) -> None:
+    _, version = published
+    page = (version / "report.html").read_text()
+
+    assert ("Their spectrograms" in page) == ("What went most wrong" in page)
+    assert "Their spectrograms" in page or "None on the held-out rows" in page
+
+
+def test_a_spectrogram_is_drawn_of_silence_too() -> None:
+    drawn = spectrograms(np.stack([np.zeros(RATE), beep(1000, 0, RATE).numpy()]), RATE, ["silence", "a tone"])
+
+    silence, tone = (np.asarray(axes.images[0].get_array()) for axes in drawn.axes)
+    assert np.ptp(silence) == 0
+    assert abs(int(tone.mean(axis=1).argmax()) * RATE / 256 - 1000) < RATE / 256
 
 
 def test_the_simple_method_hears_in_which_order_tones_come_wherever_they_lie() -> None:
