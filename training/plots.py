@@ -127,7 +127,7 @@ def spectrograms(sounds: Array, rate: int, captions: Sequence[str]) -> Figure:
     """Sounds (rows, samples) at `rate` samples a second with a line above each: frequency over time, by power."""
     columns = min(4, len(sounds))
     rows = -(-len(sounds) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.1 * rows), layout="constrained")
+    figure = Figure(figsize=(2 * columns, 1.7 * rows), layout="constrained")
     for place, axes in enumerate(np.ravel(figure.subplots(rows, columns))):
         if place >= len(sounds):
             axes.axis("off")
@@ -136,7 +136,7 @@ def spectrograms(sounds: Array, rate: int, captions: Sequence[str]) -> Figure:
         axes.imshow(_decibels(sounds[place]), cmap="magma", origin="lower", aspect="auto", extent=ends)
         axes.set_title(captions[place], fontsize=8)
         axes.tick_params(labelsize=7)
-    figure.supxlabel("s", fontsize=8)
+    figure.supxlabel("seconds", fontsize=8)
     figure.supylabel("kHz", fontsize=8)
     return figure
 
