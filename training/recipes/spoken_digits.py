@@ -51,9 +51,9 @@ recipe = Recipe(
     task="audio classification",
     description="Which digit is said in a clip of a second, in English.",
     intended_use="Teaching and testing: a sound model whose spectrogram is in its graph.",
-    limits="It has learnt from voices of one synthesiser, espeak-ng, and from no person: other synthesisers and people are "
-    "understood less well, and the card says how well. English alone, one word within a second. It always names a digit: "
-    "for silence, another word or two of them the answer means nothing.",
+    limits="It has learnt from voices of one synthesiser, espeak-ng, and from no person: other synthesisers and people "
+    "are understood less well, and the card says how well. English alone, one word within a second. It always names a "
+    "digit: for silence, another word or two of them the answer means nothing.",
     dataset=spoken_digits.load,
     network=partial(
         SoundNet,
