@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,6 +17,9 @@ MOST_LABELS = 25
 """Of a confusion matrix that can be read."""
 
 MOST_POINTS = 2000
+
+COLOURS = 10
+"""Of a spectrogram."""
 
 FAINTEST = 1e-6
 """Share of a spectrogram's greatest power below which all is one colour."""
@@ -124,7 +128,11 @@ def pictures(images: Array, captions: Sequence[str], heat: Array | None = None) 
 
 
 def spectrograms(sounds: Array, rate: int, captions: Sequence[str]) -> Figure:
-    """Sounds (rows, samples) at `rate` samples a second with a line above each: frequency over time, by power."""
+    """Sounds (rows, samples) at `rate` samples a second with a line above each: frequency over time, by power.
+
+    Few colours, since noise in many makes a large file.
+    """
+    few = colormaps["magma"].resampled(COLOURS)
     columns = min(4, len(sounds))
     rows = -(-len(sounds) // columns)
     figure = Figure(figsize=(2 * columns, 1.7 * rows), layout="constrained")
@@ -133,7 +141,8 @@ def spectrograms(sounds: Array, rate: int, captions: Sequence[str]) -> Figure:
             axes.axis("off")
             continue
         ends = (0, len(sounds[place]) / rate, 0, rate / 2000)
-        axes.imshow(_decibels(sounds[place]), cmap="magma", origin="lower", aspect="auto", extent=ends)
+        seen = _decibels(sounds[place])
+        axes.imshow(seen, cmap=few, interpolation="nearest", origin="lower", aspect="auto", extent=ends)
         axes.set_title(captions[place], fontsize=8)
         axes.tick_params(labelsize=7)
     figure.supxlabel("seconds", fontsize=8)

@@ -102,9 +102,9 @@ class Line:
 
 
 def load() -> Dataset:
-    """What the recipe shows beside it, `elsewhere`, has to be there too. Raises DataNotFetched."""
+    """Held-out voices, their clips as callers send them. Raises DataNotFetched."""
     clips = raw()
-    elsewhere()
+    elsewhere()  # what the model's card needs is missed before minutes of training, not behind them
     train, validation, test = (_rows(clips, np.isin(clips.voices, voices)) for voices in _parts(clips.voices))
     kinds = as_sent(test.inputs["clip"])
     count = len(test)

@@ -40,7 +40,7 @@ class SoundWave extends HTMLElement {
         viewBox="0 0 ${WIDTH} ${HEIGHT}"
         preserveAspectRatio="none"
         role="img"
-        aria-label="The sound that is sent, ${number(seconds)} s of ${number(taken)} s"
+        aria-label="The sound that is sent, ${number(Number(seconds.toPrecision(2)))} s of ${number(taken)} s"
       >
         ${svg`<path d=${path.join("")} />`}
       </svg>`,
