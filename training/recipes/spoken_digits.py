@@ -1,9 +1,9 @@
 """Spoken digits: which of ten English words a clip of a second has, its spectrogram taken in the graph.
 
 Expect: accuracy .994 on 600 clips of 12 unheard voices of espeak-ng, each in the middle of its second, moved, 20 dB
-quieter and in noise 10 dB below; 2 minutes on one core. In noise alone .982. Logistic regression on mel bands has .938
+quieter and in noise 10 dB below; 3 minutes on half a core. In noise alone .982. Logistic regression on mel bands has .938
 and .848. Of flite, a synthesiser that it has never heard, it understands .835 (logistic regression .695), of two people
-7 and 9 of ten words. In 95 % of chance the accuracy is .989 to .998 over clips; over voices it is wider, being 12.
+7 and 9 of ten words. In 95 % of chance the accuracy is .990 to .997 over clips; over voices, which are 12, it is wider.
 Source: log-mel and a small residual network (He et al., 2016), clips moved, sped, toned and put in noise by chance, all
 chosen on validation voices, see training/EXPERIMENTS.md. Data: espeak-ng's voices, made here.
 """
