@@ -81,7 +81,7 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
         expect(model(page, "damaged")).to_contain_text("Not available")
         expect(model(page, "damaged").locator(".reason")).to_contain_text("model.onnx: ")
         expect(model(page, "nothing-in-it").locator(".reason")).to_contain_text("no version folder")
-        page.get_by_label("Filter").fill("digit")
+        page.get_by_label("Filter").fill("handwritten")
         expect(page.locator(".model")).to_have_count(1)
         page.get_by_label("Filter").fill("no such thing")
         expect(page.get_by_text("No model matches")).to_be_visible()
