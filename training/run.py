@@ -5,6 +5,7 @@ Everything a run makes lies in runs/<recipe>/<time>/; `evaluate` and `export` pi
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -69,6 +70,14 @@ def resume(name: str, runs: Path, folder: Path | None) -> Run:
     if told["settings"] != begun.made_from():
         raise RunNotFound(f"{name} or its data have changed since the run in {folder} began; fit it again")
     return _train(replace(begun, seed=told["seed"]), folder)
+
+
+def finish(name: str, runs: Path) -> Run:
+    """The latest run if it still fits the recipe; one that was killed goes on, and else a new one is made."""
+    for way in (reopen, resume):
+        with suppress(RunNotFound):
+            return way(name, runs, None)
+    return fit(name, runs, None)
 
 
 def _train(begun: "Begun", folder: Path) -> Run:

@@ -499,6 +499,7 @@ def test_a_basket_is_filled_by_search_and_answered_with_a_ranking_of_other_artic
 ) -> None:
     with visiting(browser, f"{address}/#/models/next-items", allowed=REFUSED) as page:
         picked = page.get_by_role("list", name="Basket, picked").get_by_role("listitem")
+        expect(picked.first).to_be_visible()
         while picked.count():
             picked.first.get_by_role("button").click()
         expect(predict(page)).to_contain_text("The answer appears here.")
