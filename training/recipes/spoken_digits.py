@@ -2,9 +2,9 @@
 
 Expect: accuracy .994 (.990 to .994 over 3 seeds) on 600 clips of 12 unheard voices of espeak-ng, each in the middle of
 its second, moved, 20 dB quieter and in noise 10 dB below; .982 (.978 to .983) in the noise alone. Logistic regression
-on mel bands has .938 and .848. 3 minutes on half a core. Of flite, a synthesiser that it has never heard, it understands
-.835 (.777 to .880), logistic regression .695; of two people 7 and 9 of ten words, logistic regression 7 and 6. 95 % of chance is .990
-to .997 over clips, and more over voices, which are 12.
+on mel bands has .938 and .848. 3 minutes on half a core. Of flite, a synthesiser that it has never heard, it
+understands .835 (.777 to .880), logistic regression .695; of two people 7 and 9 of ten words, logistic regression 7
+and 6. 95 % of chance is .990 to .997 over clips, and more over voices, which are 12.
 Source: log-mel and a small residual network (He et al., 2016), on clips that are moved, sped, toned and put in noise by
 chance; all of it chosen on validation voices, see training/EXPERIMENTS.md. Data: espeak-ng's voices, made here.
 """
