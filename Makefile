@@ -36,6 +36,7 @@ develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched .
 .venv/.developing: pyproject.toml .venv/.serving
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,train,test]'
 	tests/browser/install
+	training/datasets/install
 	touch $@
 
 # The KServe SDK, whose pins contradict ours, for the tests that call the service with it.
