@@ -221,7 +221,7 @@ class Metrics:
         )
         self.loop_stall_seconds = Histogram(
             "headrace_event_loop_stall_seconds",
-            "How late the event loop came to what was due, ten times a second: meanwhile it answered nobody.",
+            "How late the event loop came to what was due, ten times a second: meanwhile it answered no one.",
             buckets=SECONDS,
             registry=registry,
         )
