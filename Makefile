@@ -35,7 +35,7 @@ develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched .
 
 .venv/.developing: pyproject.toml .venv/.serving
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,train,test]'
-	tests/browser/install
+	tests/install
 	training/datasets/install
 	touch $@
 

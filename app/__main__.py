@@ -81,6 +81,10 @@ def _read_files(settings: Settings) -> None:
             ) from error
     elif settings.tls_key:
         raise ValueError("--tls-key without --tls-certificate")
+    if settings.traced:
+        from app import tracing  # as below: nothing is to be paid for it where there are none
+
+        tracing.exporter()
 
 
 def _key(arguments: list[str]) -> int:

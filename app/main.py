@@ -1,9 +1,11 @@
 """The service, built and wired from settings and closed again."""
 
 import asyncio
+import platform
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
+from time import perf_counter
 from typing import NamedTuple
 
 import structlog
@@ -13,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, docs, page
 from app.admission import Admission
+from app.certificate import expiry_of
 from app.errors import ServingError
 from app.gate import Gate, InFlight
 from app.inference.memory import Room
@@ -36,6 +39,8 @@ FIGURES_INTERVAL_S = 1
 
 KEYS_INTERVAL_S = 1
 
+LOOP_INTERVAL_S = 0.1
+
 CLOSE_S = 5.0
 """For models to end their last runs once all callers are answered or given up."""
 
@@ -57,13 +62,20 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
-    stop, in_flight = Stop(), InFlight(settings.max_in_flight)
+    stop, in_flight, traces = Stop(), InFlight(settings.max_in_flight), None
+    if settings.traced:
+        from app.tracing import Traces  # nothing is to be paid for it where there are none
+
+        traces = Traces()
     metrics = Metrics()
     keys = Keys(settings.api_key.get_secret_value(), settings.keys_file, 1 / settings.workers)
     metrics.inline_bound.set(STALL_S)
     available = cores()
     share = max(1, available // settings.workers)
     metrics.cores.set(share)
+    metrics.build_info.labels(__version__, VERSION, platform.python_version()).set(1)
+    if settings.tls_certificate:
+        metrics.certificate_expiry.set(expiry_of(settings.tls_certificate, settings.tls_key))
     opened = {"/metrics": settings.open_metrics, "/openapi.json": settings.open_docs}
     gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
     room = Room(settings.load_memory_bytes, settings.workers)
@@ -86,7 +98,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             _load(repository, given, orders),
             _keep_figures(metrics, in_flight),
             given.tell_alive(),
-            _keep_keys(keys, admission),
+            _keep_keys(keys, admission, metrics),
+            _watch_loop(metrics),
         )
         tasks = [asyncio.create_task(work) for work in works]
         if settings.poll_s:
@@ -102,6 +115,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             await asyncio.wait_for(repository.close(), CLOSE_S)
         except TimeoutError:
             stop.runs_left = True
+        if traces:
+            await asyncio.to_thread(traces.close)
         log.info("stopped")
 
     app = FastAPI(
@@ -130,7 +145,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         app.include_router(router)
     page.mount(app)
     docs.mount(app, Policy(guarded=keys.wanted, nonfinite=settings.nonfinite))
-    record = Record(metrics, settings.log_requests)
+    record = Record(metrics, settings.log_requests, traces)
     lane = None
     if settings.fast_lane:
         lane = Lane(admission, record, in_flight, settings.nonfinite, limits)
@@ -161,18 +176,28 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Pages of these origins may call; outside the gate, since a browser asks first, and without the key."""
     if not origins:
         return app
-    exposed = ("x-request-id", "retry-after", HEADER_LENGTH)
+    exposed = ("x-request-id", "retry-after", "server-timing", HEADER_LENGTH)
     return CORSMiddleware(
         app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=exposed
     )
 
 
-async def _keep_keys(keys: Keys, admission: Admission) -> None:
+async def _keep_keys(keys: Keys, admission: Admission, metrics: Metrics) -> None:
     """As their file has them; a head that was let in is looked at again."""
+    metrics.tell_keys(keys.expiries)
     while True:
         await asyncio.sleep(KEYS_INTERVAL_S)
         if keys.changed():
             admission.forget()
+            metrics.tell_keys(keys.expiries)
+
+
+async def _watch_loop(metrics: Metrics) -> None:
+    """How late this loop comes to what is due."""
+    while True:
+        due = perf_counter() + LOOP_INTERVAL_S
+        await asyncio.sleep(LOOP_INTERVAL_S)
+        metrics.loop_stall_seconds.observe(max(0.0, perf_counter() - due))
 
 
 async def _keep_figures(metrics: Metrics, in_flight: InFlight) -> None:

@@ -175,7 +175,7 @@ class Repository:
             await version.model.drained()
             nodes, version.model = version.model.nodes, None
             if shown is None or shown.model is None:
-                self._metrics.tell_place(version.name, version.number, dict.fromkeys(nodes, 0), 0)
+                self._metrics.tell_place(version.name, version.number, dict.fromkeys(nodes, 0), 0, 0)
             self._metrics.model_ready.labels(version.name, version.number).set(shown is not None and bool(shown.model))
         await asyncio.to_thread(_settle)
 
@@ -188,7 +188,8 @@ class Repository:
                 opened = await self._opened(version)
             self._metrics.model_loads.labels(version.name, "success").inc()
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
-            self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total)
+            size = sum(file.stat().st_size for file in opened.session.files)
+            self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total, size)
             log.info("model_ready", **described(version.model))
             _warn(version.model, version.config)
         except ModelLoadFailed as error:

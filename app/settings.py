@@ -3,11 +3,15 @@
 What depends on one model stands in its config.yaml instead.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+OTEL_ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables of OpenTelemetry that ask for traces."""
 
 
 class Settings(BaseSettings):
@@ -116,12 +120,24 @@ class Settings(BaseSettings):
         Literal["auto", "json", "console"],
         Field(description="json for machines, console for people, auto by whether standard output is a terminal"),
     ] = "auto"
+    traces: Annotated[
+        bool,
+        Field(description="send OpenTelemetry traces; also on where OTEL_TRACES_EXPORTER or an OTLP endpoint is set"),
+    ] = False
     fast_lane: Annotated[
         bool, Field(description="take ordinary predictions off the wire below ASGI; off for comparison")
     ] = True
     log_requests: Annotated[
         bool, Field(description="a log line for each request; errors of ours are always logged")
     ] = False
+
+    @property
+    def traced(self) -> bool:
+        """Whether `traces` or OpenTelemetry's own variables ask for traces."""
+        told = os.environ.get
+        if told("OTEL_SDK_DISABLED", "").lower() == "true" or told("OTEL_TRACES_EXPORTER") == "none":
+            return False
+        return self.traces or any(os.environ.get(name) for name in OTEL_ASKS)
 
 
 def table() -> str:

@@ -13,14 +13,16 @@ from app.refusals import STATUS
 ROOT = Path(__file__).parents[2]
 
 MAY_IMPORT = {
-    "app.__main__": {"app.check", "app.keys", "app.workers", "app.manifest", "app.settings"},
+    "app.__main__": {"app.check", "app.keys", "app.workers", "app.manifest", "app.settings", "app.tracing"},
     "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
     "app.workers": {"app", "app.server", "app.orders", "app.errors", "app.logs", "app.settings"},
     "app.server": {"app.connection", "app.heap", "app.main", "app.orders", "app.parser", "app.settings"},
     "app.orders": {"app.repository", "app.manifest", "app.errors"},
+    "app.certificate": set[str](),
     "app.main": {
         "app",
         "app.admission",
+        "app.certificate",
         "app.docs",
         "app.openapi",
         "app.errors",
@@ -35,6 +37,7 @@ MAY_IMPORT = {
         "app.refusals",
         "app.repository",
         "app.settings",
+        "app.tracing",
         "app.web",
     },
     "app.page": {
@@ -74,7 +77,9 @@ MAY_IMPORT = {
     },
     "app.gate": {"app.bodies", "app.errors", "app.keys"},
     "app.keys": {"app.errors"},
+    "app.tracing": {"app", "app.inference"},
     "app.web": {
+        "app.tracing",
         "app.gate",
         "app.refusals",
         "app.repository",
