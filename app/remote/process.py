@@ -67,13 +67,17 @@ class Looks:
         self._looks = self._failures = 0
 
     def run(self) -> None:
-        """For ever. Raises OSError if the cache cannot be written."""
+        """For ever. Raises OSError if the cache cannot be used at all."""
         with self._cache.alone(self._heard):
             while True:
-                if monotonic() >= self._due:
-                    self.look()
-                for ask in self._cache.asked():
-                    self._cache.tell_answer(ask, self._answer(ask))
+                try:
+                    if monotonic() >= self._due:
+                        self.look()
+                    for ask in self._cache.asked():
+                        self._cache.tell_answer(ask, self._answer(ask))
+                except OSError as error:
+                    self._fail(f"the mirror's folder: {error.strerror}")
+                    sleep(SETTLE_S)
                 self._heard()
                 sleep(TICK_S)
 
@@ -84,8 +88,7 @@ class Looks:
         try:
             look = self._opened().look()
         except StoreFailed as error:
-            self._back_off(str(error))
-            self._tell(failed=str(error))
+            self._fail(str(error))
             return
         self._looks += 1
         self._take(look, {})
@@ -99,8 +102,16 @@ class Looks:
         if look.failed:
             self._back_off("; ".join(look.incomplete.values()))
         else:
+            if self._failures:
+                log.info("store_read_again", store=self._address, failures=self._failures)
             self._failures = 0
             self._due = monotonic() + (self._poll_s or (SETTLE_S if look.pending else inf))
+
+    def _fail(self, reason: str) -> None:
+        self._back_off(reason)
+        self._state = self._state.model_copy(update={"failed": reason})
+        with suppress(OSError):  # the disk may be what fails
+            self._tell()
 
     def _opened(self) -> "Mirror":
         """Raises StoreFailed."""
@@ -113,7 +124,7 @@ class Looks:
 
     def _back_off(self, reason: str) -> None:
         """Twice as long after each failure, and not for all services at the same moment."""
-        wait_s = min(2.0**self._failures, MOST_BACKOFF_S) * random.uniform(0.75, 1.25)  # noqa: S311
+        wait_s = min(2.0 ** min(self._failures, 16), MOST_BACKOFF_S) * random.uniform(0.75, 1.25)  # noqa: S311
         self._failures += 1
         self._due = monotonic() + wait_s
         log.error("store_failed", store=self._address, reason=reason, failures=self._failures, again_s=round(wait_s, 1))

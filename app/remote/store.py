@@ -13,24 +13,22 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import fsspec
 import structlog
+from fsspec import AbstractFileSystem
 from fsspec.asyn import AsyncFileSystem
 from fsspec.callbacks import Callback
 
 TAGS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "last_modified", "Last-Modified", "mtime", "updated")
 """What the stores tell of a file that changes when the file does."""
 
-OPTIONS: Mapping[str, Mapping[str, object]] = {
-    # Ten parts of 50 MB at once otherwise; and the store's own checksum is of the whole.
-    **{protocol: {"max_concurrency": 1} for protocol in ("s3", "s3a")},
-    # A size that is told is that of what is sent.
-    **{protocol: {"headers": {"Accept-Encoding": "identity"}} for protocol in ("http", "https")},
-}
+QUIET_S = 30.0
+"""Of a web server, after which a file is given up."""
 
 DEEPEST = 8
 """Folders within folders, in stores that are listed folder by folder."""
@@ -54,7 +52,10 @@ class Broken(FileFailed):
 
 @dataclass(frozen=True)
 class Told:
-    """What a store tells of a file. size: in bytes. tag: changes when the file does. md5: its digest, if it is one."""
+    """What a store tells of a file.
+
+    size: in bytes, -1 if it does not say. tag: changes when the file does. md5: its digest, if the store tells one.
+    """
 
     size: int
     tag: str
@@ -70,7 +71,7 @@ class Store:
         try:
             self._system: Any
             self._system, root = fsspec.url_to_fs(
-                address, skip_instance_cache=True, use_listings_cache=False, **OPTIONS.get(protocol, {})
+                address, skip_instance_cache=True, use_listings_cache=False, **_options(protocol)
             )
         except (ImportError, ValueError) as error:
             raise StoreFailed(str(error)) from error
@@ -92,6 +93,8 @@ class Store:
 
         Raises FileFailed.
         """
+        if told.size < 0:
+            raise FileFailed(f"{path}: the store does not tell its size")
         part = to.with_name(f".{to.name}.part")
         try:
             to.parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +118,11 @@ class Store:
 
     def _read(self, path: str, told: Told, part: Path) -> str:
         """The MD5 of what has arrived."""
+        get, bound = self._system.get_file, _Bound(told.size, self._heard)
+        if not isinstance(self._system, AsyncFileSystem):  # their own may say nothing until the end
+            get = partial(AbstractFileSystem.get_file, self._system)
         with _translated(path):
-            self._system.get_file(f"{self._root}/{path}", str(part), callback=_Bound(told.size, self._heard))
+            get(f"{self._root}/{path}", str(part), callback=bound)
         size = part.stat().st_size
         if size != told.size:
             raise FileFailed(f"{path}: {size} bytes arrived of {told.size}")
@@ -154,6 +160,18 @@ class Store:
         return Told(-1 if size is None else size, " ".join(str(info[key]) for key in TAGS if key in info), _md5(info))
 
 
+def _options(protocol: str) -> dict[str, object]:
+    """What a file system is told beside what its own variables say."""
+    if protocol in ("s3", "s3a"):  # ten parts of 50 MB at once otherwise; and the store's checksum is of the whole
+        return {"max_concurrency": 1}
+    if protocol in ("http", "https"):  # five minutes for a whole file otherwise; and sizes of what is sent
+        from aiohttp import ClientTimeout
+
+        waits = ClientTimeout(total=None, sock_connect=QUIET_S, sock_read=QUIET_S)
+        return {"headers": {"Accept-Encoding": "identity"}, "timeout": waits}
+    return {}
+
+
 class _Bound(Callback):  # type: ignore[misc] # fsspec has no types
     """Sees every chunk that arrives."""
 
@@ -161,8 +179,7 @@ class _Bound(Callback):  # type: ignore[misc] # fsspec has no types
         super().__init__()
         self._most, self._heard = most, heard
 
-    def relative_update(self, inc: int = 1) -> None:
-        self.value += inc
+    def call(self, hook_name: str | None = None, **_: object) -> None:  # noqa: ARG002  (the names are fsspec's)
         self._heard()
         if self.value > self._most:
             raise FileFailed(f"more than the {self._most} bytes that the store told")
