@@ -75,12 +75,12 @@ class Cache:
 
     def tell(self, state: State) -> None:
         """For every reader. Raises OSError."""
-        write_whole(self._state, state.model_dump_json())
+        write_whole(self._state, state.model_dump_json().encode())
 
     def ask(self, model: str) -> Ask:
         """For `answer` to bring. Raises OSError."""
         ask = Ask(uuid4().hex, model)
-        write_whole(self._asks / ask.token, model)
+        write_whole(self._asks / ask.token, model.encode())
         return ask
 
     def answer(self, ask: Ask) -> str | None:
@@ -107,7 +107,7 @@ class Cache:
 
     def tell_answer(self, ask: Ask, wrong: str) -> None:
         """To whoever asked, who takes it away."""
-        write_whole(self._answers / ask.token, wrong)
+        write_whole(self._answers / ask.token, wrong.encode())
         (self._asks / ask.token).unlink(missing_ok=True)
 
     @contextmanager
@@ -142,10 +142,10 @@ def opened(folder: Path | None, address: str) -> Cache:
     return cache
 
 
-def write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, content: bytes) -> None:
     """At once, for whoever reads it meanwhile. Raises OSError."""
     part = file.with_name(f".{file.name}.part")
-    part.write_text(text)
+    part.write_bytes(content)
     part.replace(file)
 
 

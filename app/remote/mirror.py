@@ -12,17 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from time import monotonic
 
-import orjson
 import structlog
 
 from app.errors import ModelLoadFailed
 from app.inference.graph import read_graph
-from app.layout import NAME, VERSION, served
+from app.layout import VERSION, served
 from app.manifest import ModelConfig, read_config, read_manifest
+from app.remote.backoff import wait_s
 from app.remote.cache import Cache, remove, write_whole
-from app.remote.store import Broken, FileFailed, Store, StoreFailed, Told, digest, is_plain
+from app.remote.store import Broken, FileFailed, Store, StoreFailed, digest
+from app.remote.upstream import CONFIG, RECORD, Files, Upstream, arranged, fact, facts, has, keep, record
 
 AT_ONCE = 4
 """Version folders that are fetched at one time."""
@@ -30,24 +32,11 @@ AT_ONCE = 4
 MOST_BROKEN = 4
 """So many that could not be fetched, and the others of a look are not tried: each may take seconds."""
 
-RECORD = ".store.json"
-"""In a fetched folder: which files it holds, with the size and the tag that the store told."""
-
-CONFIG = "config.yaml"
-
 VERSIONS_ALL = ModelConfig(versions="all")
 
+MOST_CONFIG_BYTES = 1024 * 1024
+
 log = structlog.get_logger("headrace.mirror")
-
-Files = Mapping[str, Told]
-
-
-@dataclass
-class Upstream:
-    """What a store has of one model: its config.yaml, and the files of each version by their path in its folder."""
-
-    config: Told | None = None
-    versions: dict[int, dict[str, Told]] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,19 +57,13 @@ class Look:
     incomplete: dict[str, str] = field(default_factory=dict)
 
 
-def arranged(files: Files) -> dict[str, Upstream]:
-    """By model. Passed over: what is no part of a model, and every name that is hidden or could lead elsewhere."""
-    models: dict[str, Upstream] = {}
-    for path, told in files.items():
-        name, *rest = path.split("/")
-        if not rest or not NAME.fullmatch(name) or not all(map(is_plain, rest)):
-            log.debug("passed_over", file=path)
-        elif rest == [CONFIG]:
-            models.setdefault(name, Upstream()).config = told
-        elif len(rest) > 1 and VERSION.fullmatch(rest[0]):
-            versions = models.setdefault(name, Upstream()).versions
-            versions.setdefault(int(rest[0]), {})["/".join(rest[1:])] = told
-    return models
+@dataclass(frozen=True)
+class Failed:
+    """A version folder that could not be fetched. until: not tried again before, by the monotonic clock."""
+
+    reason: str
+    times: int
+    until: float
 
 
 class Mirror:
@@ -89,6 +72,7 @@ class Mirror:
     def __init__(self, store: Store, cache: Cache, heard: Callable[[], None]) -> None:
         self._store, self._cache, self._heard = store, cache, heard
         self._missed: set[str] = set()
+        self._failed: dict[str, Failed] = {}
         self._refused: dict[str, tuple[object, str]] = {}
         self._again: dict[str, object] = {}
         self._spare: list[Path] = []
@@ -96,6 +80,8 @@ class Mirror:
 
     def look(self, model: str = "") -> Look:
         """Bring, show and remove what the store has by now; of one model alone if it is named. Raises StoreFailed."""
+        if model:  # now, whatever went wrong before
+            self._failed = {place: one for place, one in self._failed.items() if place.partition("/")[0] != model}
         look, upstream = Look(), arranged(self._store.files(model))
         if not upstream:  # nothing is the same as no folder in many stores: a mistake, not an order to unload
             raise StoreFailed(f"there is no model {model!r} in it" if model else "there is no model in it")
@@ -128,10 +114,12 @@ class Mirror:
     def _wanted(self, name: str, there: Upstream, look: Look) -> list[int]:
         """The versions that the policy of the newest config.yaml serves; those that are shown, if it does not hold."""
         place = self._cache.incoming / name
-        if there.config and _record(place) != _told({CONFIG: there.config}):
+        if there.config and record(place) != facts({CONFIG: there.config}):
             try:
+                if there.config.size > MOST_CONFIG_BYTES:
+                    raise FileFailed(f"{there.config.size} bytes, wanted {MOST_CONFIG_BYTES} at most")
                 self._store.fetch(f"{name}/{CONFIG}", there.config, place / CONFIG)
-                _keep(place, {CONFIG: there.config})
+                keep(place, {CONFIG: there.config})
                 look.pending = True
             except FileFailed as error:
                 look.failed, look.incomplete[f"{name}/{CONFIG}"] = True, str(error)
@@ -156,19 +144,24 @@ class Mirror:
     def _bring(self, look: Look, wanted: tuple[str, int, Files]) -> None:
         """One version: fetched now, or shown if it was fetched before and is whole."""
         name, number, files = wanted
-        place, told = f"{name}/{number}", _told(files)
+        place, told = f"{name}/{number}", facts(files)
         incoming, shown = self._cache.incoming / place, self._cache.models / place
-        if _record(shown) == told:
+        if record(shown) == told:
             return
         before, reason = self._refused.get(place, (None, ""))
         if before == told:
             look.incomplete[place] = reason
             return
+        failed = self._failed.get(place, Failed("", 0, 0))
+        if monotonic() < failed.until:
+            look.failed, look.incomplete[place] = True, failed.reason
+            return
         try:
-            if _record(incoming) != told:
+            if record(incoming) != told:
                 if look.broken >= MOST_BROKEN:
                     raise FileFailed("not tried, since too many others could not be fetched")
                 self._fetch(place, files)
+                self._failed.pop(place, None)
                 look.pending = True
             elif self._is_whole(place, files):
                 self._show(place)
@@ -178,31 +171,34 @@ class Mirror:
         except FileFailed as error:
             look.incomplete[place] = str(error)
             look.broken += isinstance(error, Broken)
-            if _record(incoming) == told:  # until the store has other files
+            if record(incoming) == told:  # until the store has other files
                 self._refused[place] = told, str(error)
             else:
                 look.failed = True
+                self._failed[place] = Failed(str(error), failed.times + 1, monotonic() + wait_s(failed.times))
 
     def _fetch(self, place: str, files: Files) -> None:
         """Into `incoming`, going on with what is there. Raises FileFailed."""
         incoming, shown = self._cache.incoming / place, self._cache.models / place
-        have, same = _record(incoming), _record(shown)
-        done = {file: told for file, told in files.items() if have.get(file) == _fact(told)}
-        for file in [*have]:
-            if file not in done:
-                (incoming / file).unlink(missing_ok=True)
+        have, same = record(incoming), record(shown)
+        done = {file: told for file, told in files.items() if have.get(file) == fact(told)}
+        if not done:
+            shutil.rmtree(incoming, ignore_errors=True)
+        for left in incoming.rglob("*"):
+            if left.is_file() and left.name != RECORD and str(left.relative_to(incoming)) not in done:
+                left.unlink()
         self._check_room(sum(told.size for file, told in files.items() if file not in done))
         try:
             for file, told in files.items():
                 if file in done:
                     continue
-                if same.get(file) == _fact(told):
+                if same.get(file) == fact(told):
                     (incoming / file).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(shown / file, incoming / file)
                 else:
                     self._store.fetch(f"{place}/{file}", told, incoming / file)
                 done[file] = told
-                _keep(incoming, done)
+                keep(incoming, done)
         except OSError as error:
             raise FileFailed(f"it cannot be kept: {error.strerror}") from error
 
@@ -225,9 +221,9 @@ class Mirror:
         wrong = [name for name, sha256 in sums.items() if digest(folder / name, "sha256", self._heard) != sha256]
         if not wrong:
             return True
-        if all(files[name].md5 for name in wrong) or self._again.get(place) == _told(files):
+        if all(files[name].md5 for name in wrong) or self._again.get(place) == facts(files):
             raise FileFailed(f"not what manifest.json was written for: {', '.join(wrong)}")
-        self._again[place] = _told(files)
+        self._again[place] = facts(files)
         shutil.rmtree(folder)
         return False
 
@@ -249,15 +245,15 @@ class Mirror:
         incoming, shown = self._cache.incoming / name, self._cache.models / name
         if there.config is None or not self._shown(name):
             return
-        told = _told({CONFIG: there.config})
-        if _record(incoming) == told != _record(shown):
-            write_whole(shown / CONFIG, (incoming / CONFIG).read_text())
-            _keep(shown, {CONFIG: there.config})
+        told = facts({CONFIG: there.config})
+        if record(incoming) == told != record(shown):
+            write_whole(shown / CONFIG, (incoming / CONFIG).read_bytes())
+            keep(shown, {CONFIG: there.config})
             look.shown.append(f"{name}/{CONFIG}")
 
     def _remove(self, upstream: Mapping[str, Upstream], model: str, look: Look) -> None:
         """What two looks, one after the other, have not found."""
-        missing = {place for place in self._present(model, upstream) if not _is_in(place, upstream)}
+        missing = {place for place in self._present(model, upstream) if not has(upstream, place)}
         for place in sorted(missing & self._missed):
             self._take_away(self._cache.models / place)
             look.removed.append(place)
@@ -283,6 +279,7 @@ class Mirror:
             (shown.parent / RECORD).unlink(missing_ok=True)
         else:
             remove(shown, self._cache.replaced / place)
+            shutil.rmtree(self._cache.incoming / place, ignore_errors=True)
 
     def _clear(self, upstream: Mapping[str, Upstream], wanted: Mapping[str, list[int]]) -> None:
         """What was fetched and is not wanted any more."""
@@ -301,37 +298,8 @@ def _sums(manifest: Path) -> Mapping[str, str]:
 
 
 def _weights(model: Path) -> frozenset[str]:
-    """The files that a graph reads beside itself; none of what is no graph."""
+    """The files that a graph reads below its folder; none of what is no graph."""
     with suppress(ModelLoadFailed):
-        return read_graph(model).external
+        paths = [PurePosixPath(name) for name in read_graph(model).external]
+        return frozenset(str(path) for path in paths if ".." not in path.parts and not path.is_absolute())
     return frozenset()
-
-
-def _is_in(place: str, upstream: Mapping[str, Upstream]) -> bool:
-    name, _, part = place.partition("/")
-    if name not in upstream:
-        return False
-    if part == CONFIG:
-        return upstream[name].config is not None
-    return not part or int(part) in upstream[name].versions
-
-
-def _fact(told: Told) -> list[object]:
-    return [told.size, told.tag]
-
-
-def _told(files: Files) -> dict[str, object]:
-    return {file: _fact(told) for file, told in files.items()}
-
-
-def _record(folder: Path) -> dict[str, object]:
-    """Of a folder as it was fetched; empty for one that was not."""
-    try:
-        found: dict[str, object] = orjson.loads((folder / RECORD).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return found
-
-
-def _keep(folder: Path, files: Files) -> None:
-    write_whole(folder / RECORD, orjson.dumps(_told(files)).decode())

@@ -7,7 +7,6 @@ knows nothing of it.
 import logging
 import multiprocessing
 import os
-import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from app import logs
+from app.remote.backoff import wait_s
 from app.remote.cache import Ask, Cache
 
 if TYPE_CHECKING:
@@ -31,12 +31,16 @@ if TYPE_CHECKING:
 TICK_S = 0.1
 
 SETTLE_S = 2.0
-"""Between two looks that find whether an upload is over, where nothing says how often to look."""
+"""Between two looks that find whether an upload is over, at the start and where nothing says how often to look."""
+
+FIRST_LOOKS = 3
+"""After which the service starts without what keeps changing, or failing."""
 
 ASK_ROUNDS = 30
 """Looks at one model until it is taken for one that keeps changing."""
 
-MOST_BACKOFF_S = 300.0
+RETRY_S = 30.0
+"""Between looks that try again what could not be fetched, where nothing says how often to look."""
 
 STALL_S = 120.0
 """Without a byte from the store, after which the process is replaced; a library's own time-outs are far below."""
@@ -92,23 +96,28 @@ class Looks:
             return
         self._looks += 1
         self._take(look, {})
-        settled = not look.pending or self._looks > 1
+        settled = not (look.pending or look.failed) or self._looks >= FIRST_LOOKS
         self._tell(
             failed="",
             looked_at=time(),
             filled=self._state.filled or (settled and any(self._cache.models.iterdir())),
             changes=self._state.changes + bool(look.shown or look.removed),
         )
-        if look.failed:
-            self._back_off("; ".join(look.incomplete.values()))
-        else:
-            if self._failures:
-                log.info("store_read_again", store=self._address, failures=self._failures)
-            self._failures = 0
-            self._due = monotonic() + (self._poll_s or (SETTLE_S if look.pending else inf))
+        if self._failures:
+            log.info("store_read_again", store=self._address, failures=self._failures)
+        self._failures = 0
+        wait = self._poll_s or (RETRY_S if look.failed else inf)
+        if look.pending and not (self._state.filled and self._poll_s):
+            wait = min(SETTLE_S, wait)
+        self._due = monotonic() + wait
 
     def _fail(self, reason: str) -> None:
-        self._back_off(reason)
+        """The store, or the folder, is tried again later."""
+        again_s = wait_s(self._failures)
+        self._failures += 1
+        self._due = monotonic() + again_s
+        told = {"failures": self._failures, "again_s": round(again_s, 1)}
+        log.error("store_failed", store=self._address, reason=reason, **told)
         self._state = self._state.model_copy(update={"failed": reason})
         with suppress(OSError):  # the disk may be what fails
             self._tell()
@@ -121,13 +130,6 @@ class Looks:
         if self._mirror is None:
             self._mirror = Mirror(Store(self._address, self._heard), self._cache, self._heard)
         return self._mirror
-
-    def _back_off(self, reason: str) -> None:
-        """Twice as long after each failure, and not for all services at the same moment."""
-        wait_s = min(2.0 ** min(self._failures, 16), MOST_BACKOFF_S) * random.uniform(0.75, 1.25)  # noqa: S311
-        self._failures += 1
-        self._due = monotonic() + wait_s
-        log.error("store_failed", store=self._address, reason=reason, failures=self._failures, again_s=round(wait_s, 1))
 
     def _answer(self, ask: Ask) -> str:
         """What is wrong with the store's versions of a model, after all of them that could be have been brought."""
@@ -210,7 +212,7 @@ def _keep(task: Task, stopping: threading.Event) -> None:
         process = spawn.Process(target=run, args=(task, there), daemon=True)
         process.start()
         there.close()
-        hangs = _watch(here, stopping)
+        hangs = watch(here, stopping)
         process.kill() if hangs else process.terminate()
         process.join()
         here.close()
@@ -222,7 +224,7 @@ def _keep(task: Task, stopping: threading.Event) -> None:
             stopping.wait(RESTART_S)
 
 
-def _watch(here: Connection, stopping: threading.Event) -> bool:
+def watch(here: Connection, stopping: threading.Event) -> bool:
     """Until the process ends or there is a stop: False; until nothing has been heard for too long: True."""
     heard = monotonic()
     with suppress(EOFError, OSError):

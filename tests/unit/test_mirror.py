@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from app.remote.cache import Cache
-from app.remote.mirror import Look, Mirror, arranged
+from app.remote.mirror import Look, Mirror
 from app.remote.store import Store, StoreFailed, Told
+from app.remote.upstream import arranged
 from tests import graphs
 from tests.manifests import manifest
 
@@ -157,9 +158,11 @@ def test_only_the_versions_that_the_policy_serves_are_fetched(store: Path, cache
     (store / "m/config.yaml").write_text("versions: [1, 10]")
     looked(looking)
     assert shown(cache) == {"m/config.yaml", "m/1/model.onnx", "m/10/model.onnx"}
-    (store / "m/config.yaml").write_text("versions: nonsense")
-    looked(looking)
-    assert (cache.models / "m/config.yaml").read_text() == "versions: nonsense"  # the service tells what is wrong
+    for nonsense in (b"versions: nonsense", b"\xff\xfe\x00"):
+        (store / "m/config.yaml").write_bytes(nonsense)
+        looked(looking)
+        assert (cache.models / "m/config.yaml").read_bytes() == nonsense  # the service tells what is wrong
+        assert {"m/1/model.onnx", "m/10/model.onnx"} < shown(cache)
 
 
 def test_a_kill_costs_the_file_that_was_under_way(store: Path, cache: Cache) -> None:
@@ -207,6 +210,8 @@ def test_without_room_old_versions_go_and_what_is_served_stays(
     assert (look.failed, look.pending) == (True, False)
     assert shown(cache) == {"m/2/model.onnx"}
     monkeypatch.undo()
+    assert looking.look().incomplete == look.incomplete  # it is tried again later, or at once when it is asked for
+    assert looking.look("m").pending
     assert looked(looking).shown == ["m/3"]
 
 
