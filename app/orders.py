@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from app.errors import ModelNotReady, ServingError
+from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady, ServingError
 from app.manifest import ModelConfig
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class Orders:
         wrong = await self._source.look(order.model) if self._source and order.verb == "load" else ""
         try:
             await self._give(order)
-        except ServingError as error:
-            raise ModelNotReady(f"{error}; {wrong}", loading=True) if wrong else error from error
+        except (ModelLoadFailed, ModelNotFound) as error:
+            raise type(error)(f"{error}; {wrong}" if wrong else str(error)) from error
         if wrong:
             raise ModelNotReady(f"model {order.model} serves what was mirrored before; {wrong}", loading=True)
 

@@ -206,22 +206,30 @@ def mirroring(task: Task) -> Iterator[None]:
 
 
 def _keep(task: Task, stopping: threading.Event) -> None:
-    spawn = multiprocessing.get_context("spawn")
     while not stopping.is_set():
-        here, there = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=run, args=(task, there), daemon=True)
-        process.start()
-        there.close()
-        hangs = watch(here, stopping)
-        process.kill() if hangs else process.terminate()
-        process.join()
-        here.close()
+        try:
+            told = _kept(task, stopping)
+        except OSError as error:
+            told = f"its mirror cannot be started: {error.strerror}"
         if not stopping.is_set():
-            told = "it gives no sign of life" if hangs else f"its mirror ended with {process.exitcode}"
-            log.error("mirror_replaced", worker=process.pid, told=told, again_s=RESTART_S)
+            log.error("mirror_replaced", store=task.address, reason=told, again_s=RESTART_S)
             with suppress(OSError):
                 task.cache.tell(task.cache.state().model_copy(update={"failed": told}))
             stopping.wait(RESTART_S)
+
+
+def _kept(task: Task, stopping: threading.Event) -> str:
+    """One process, from its start to its end; what the store is told to have failed by. Raises OSError."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe(duplex=False)
+    with here:
+        process = spawn.Process(target=run, args=(task, there), daemon=True)
+        with there:
+            process.start()
+        hangs = watch(here, stopping)
+        process.kill() if hangs else process.terminate()
+        process.join()
+    return "it gives no sign of life" if hangs else f"its mirror ended with {process.exitcode}"
 
 
 def watch(here: Connection, stopping: threading.Event) -> bool:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import structlog
 
+from app.layout import NAME
 from app.metrics import Metrics
 from app.remote.cache import Cache
 
@@ -56,6 +57,8 @@ class Source:
 
     async def look(self, model: str) -> str:
         """Bring what the store has of a model now. What was wrong with that, empty if nothing was."""
+        if not NAME.fullmatch(model):
+            return ""  # no store is asked for what can be no model
         try:
             ask = await asyncio.to_thread(self._cache.ask, model)
         except OSError as error:

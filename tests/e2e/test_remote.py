@@ -108,8 +108,8 @@ def test_a_load_brings_the_version_to_every_worker_and_says_what_the_store_does_
     flags = ("--workers", "2", "--repository-control", "--mirror", str(tmp_path / "mirror"))
     with serving_process("s3://b/models", tmp_path / "log", *flags) as (client, process):
 
-        def load() -> httpx.Response:
-            return httpx.post(f"{client.base_url}/v2/repository/models/m/load", timeout=60)
+        def load(model: str = "m") -> httpx.Response:
+            return httpx.post(f"{client.base_url}/v2/repository/models/{model}/load", timeout=60)
 
         def answers() -> set[float]:
             with httpx.Client(base_url=client.base_url, headers={"connection": "close"}) as fresh:
@@ -120,6 +120,10 @@ def test_a_load_brings_the_version_to_every_worker_and_says_what_the_store_does_
         upload(models, "other", graphs.times(5), 2)
         assert load().status_code == 200
         assert answers() == {15}
+        unknown = load("none")
+        assert unknown.status_code == 404
+        assert unknown.json()["error"].endswith("; the models' store: there is no model 'none' in it")
+        assert load("..").status_code == load("a%2Fb").status_code == 404
         cut = upload(models, "m", graphs.times(7)[:-7], 3)
         sums = {"model.onnx": hashlib.sha256(graphs.times(7)).hexdigest()}
         (cut / "manifest.json").write_text(manifest(files=sums).model_dump_json())
