@@ -91,6 +91,7 @@ class Pages:
 
     short:   files whose bodies end before the length that is told.
     refused: paths that it answers with 500.
+    instead: bodies that are sent in place of the next files that are asked for.
     status:  of every answer.
     """
 
@@ -99,6 +100,7 @@ class Pages:
     headers: Mapping[str, str] = field(default_factory=dict)
     short: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
+    instead: list[bytes] = field(default_factory=list)
     status: int = 200
     address: str = ""
 
@@ -134,6 +136,8 @@ def web_server() -> Iterator[Pages]:
             for name, value in pages.headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            if with_body and pages.instead and not index:
+                body = pages.instead.pop(0)
             if with_body and body:
                 self.wfile.write(body[:-7] if self.path in pages.short else body)
             self.close_connection = True

@@ -23,7 +23,7 @@ from app.layout import VERSION, served
 from app.manifest import ModelConfig, read_config, read_manifest
 from app.remote.backoff import wait_s
 from app.remote.cache import Cache, remove, write_whole
-from app.remote.store import Broken, FileFailed, Store, StoreFailed, digest
+from app.remote.store import CHUNK, Broken, FileFailed, Store, StoreFailed, digest
 from app.remote.upstream import CONFIG, RECORD, Files, Upstream, arranged, fact, facts, has, keep, record
 
 AT_ONCE = 4
@@ -194,13 +194,20 @@ class Mirror:
                     continue
                 if same.get(file) == fact(told):
                     (incoming / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(shown / file, incoming / file)
+                    self._copy(shown / file, incoming / file)
                 else:
                     self._store.fetch(f"{place}/{file}", told, incoming / file)
                 done[file] = told
                 keep(incoming, done)
         except OSError as error:
             raise FileFailed(f"it cannot be kept: {error.strerror}") from error
+
+    def _copy(self, file: Path, to: Path) -> None:
+        """Bit by bit, since this takes long for gigabytes."""
+        with file.open("rb") as source, to.open("wb") as target:
+            while chunk := source.read(CHUNK):
+                target.write(chunk)
+                self._heard()
 
     def _check_room(self, size: int) -> None:
         """Versions that are not served go first, the oldest before the others. Raises FileFailed."""

@@ -74,6 +74,10 @@ def test_a_version_is_shown_whole_once_two_looks_have_found_the_same(store: Path
     assert (cache.models / "m/1/model.onnx").read_bytes() == graphs.times(2)
     again = looking.look()
     assert (again.shown, again.pending) == ([], False)
+    (place / "report.html").write_text("another page")  # what stays the same is copied
+    assert looked(looking).shown == ["m/1"]
+    assert (cache.models / "m/1/report.html").read_text() == "another page"
+    assert (cache.models / "m/1/model.onnx").read_bytes() == graphs.times(2)
 
 
 def test_a_graph_is_not_shown_before_the_weights_that_it_reads(store: Path, cache: Cache) -> None:

@@ -117,6 +117,20 @@ def test_an_etag_that_is_no_digest_refuses_nothing(pages: Pages, tmp_path: Path)
     assert (tmp_path / "model.onnx").read_bytes() == GRAPH
 
 
+def test_a_file_that_arrives_damaged_is_read_again_and_refused_if_that_is_too(pages: Pages, tmp_path: Path) -> None:
+    pages.headers = {"ETag": f'"{hashlib.md5(GRAPH, usedforsecurity=False).hexdigest()}"'}
+    store = Store(pages.address, nothing)
+    [(path, told)] = store.files().items()
+    damaged = [GRAPH[:place] + b"?" + GRAPH[place + 1 :] for place in (5, 6, 7)]
+    pages.instead = damaged[:2]
+    with pytest.raises(FileFailed, match="arrived damaged, twice"):
+        store.fetch(path, told, tmp_path / "model.onnx")
+    assert [*tmp_path.iterdir()] == []
+    pages.instead = damaged[2:]
+    store.fetch(path, told, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == GRAPH
+
+
 def test_no_link_of_a_page_leads_out_of_the_cache(pages: Pages, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     cache.prepare()
