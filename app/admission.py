@@ -39,7 +39,7 @@ UNUSUAL = {
 
 PLAIN_TYPES = {b"", b"application/json", b"application/octet-stream", b"application/x-www-form-urlencoded"}
 
-OWN = {b"x-request-id", b"traceparent"}
+OWN = {b"x-request-id", b"traceparent", b"tracestate", b"baggage"}
 """Headers that each request has a value of its own for: its head will not be seen again."""
 
 MOST_HEADS = 1024

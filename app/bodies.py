@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from time import perf_counter
 from typing import TypeVar
 
 import orjson
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from app.compression import Inflater, deflate
 from app.errors import BodyTooLarge, CallerGone, UnsupportedMedia
 from app.inference.signature import Tensors
+from app.inference.timing import CURRENT
 
 LARGE_BODY_BYTES = 64 * 1024
 """From this size on a body is decoded off the event loop: about a millisecond of JSON."""
@@ -65,6 +67,8 @@ async def _read_parts(request: Request) -> list[bytes]:
         raise CallerGone("the caller hung up before the end of the body") from error
     if inflater:
         inflater.finish()
+    if timing := CURRENT.get(None):
+        timing.read_at = perf_counter()
     return parts
 
 

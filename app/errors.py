@@ -4,9 +4,19 @@ Every error a request can meet is a `ServingError`, raised where the fact is kno
 status code: `refusals.py` holds the one table that turns these into HTTP.
 """
 
+import re
+
 
 class ServingError(Exception):
-    """A request, or a model, that cannot be served; its text goes to the caller."""
+    """A request, or a model, that cannot be served; its text goes to the caller.
+
+    reason: of which kind it is, for the metrics: invalid_input and so on.
+    """
+
+    reason = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
 
 class InvalidInput(ServingError):
@@ -87,14 +97,15 @@ class ModelNotReady(ServingError):
 
 
 class QueueFull(ServingError):
-    """The model's queue is at its bound.
+    """A bound on what waits has been reached.
 
     retry_after_s: when trying again is worth while, in seconds.
+    reason:        which bound, for the metrics: queue_rows, queue_wait or in_flight.
     """
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
+    def __init__(self, message: str, retry_after_s: float, reason: str) -> None:
         super().__init__(message)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.reason = retry_after_s, reason
 
 
 class DeadlineExceeded(ServingError):

@@ -59,6 +59,8 @@ class Gate:
             caller = self._keys.find(bearer.strip())
         if caller is None:
             raise Unauthorized("wanted an API key, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+        if caller.expired:
+            raise Unauthorized(f"the key {caller.name} has expired, wanted one that has not")
         if (scope := wanted_scope(path)) not in caller.scopes:
             raise Forbidden(f"the key {caller.name} may not do this, which wants the scope {scope}")
         return caller
@@ -77,4 +79,4 @@ class InFlight:
         """Why the last one that has begun cannot be taken; None if it can."""
         if self.count <= self.most:
             return None
-        return QueueFull(f"the service is busy: more than {self.most} predictions are under way", retry_after_s=1)
+        return QueueFull(f"the service is busy: more than {self.most} predictions are under way", 1, "in_flight")

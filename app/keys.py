@@ -9,13 +9,17 @@ The file of keys, YAML:
       sha256: 2c26b46b68ff...  # of the key, in hexadecimal digits
       scopes: [infer, read]
       requests_per_second: 50  # predictions; left out: no bound
+      expires: 2027-01-31      # from this day on, UTC, it is none; left out: never
 
 It is read again when it changes. `python -m app key NAME` makes a key and its entry.
 """
 
 import hashlib
 import secrets
+import time as clock
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
@@ -43,6 +47,12 @@ class Entry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     scopes: Annotated[frozenset[Scope], Field(min_length=1)]
     requests_per_second: Annotated[float, Field(gt=0)] | None = None
+    expires: date | None = None
+
+    @property
+    def expires_s(self) -> float:
+        """In seconds since 1970; infinite for never."""
+        return datetime.combine(self.expires, time(), UTC).timestamp() if self.expires else inf
 
 
 ENTRIES = TypeAdapter(tuple[Entry, ...])
@@ -55,10 +65,15 @@ class Caller:
     """
 
     def __init__(self, entry: Entry, share: float) -> None:
-        self.name, self.scopes = entry.name, entry.scopes
+        self.name, self.scopes, self.expires_s = entry.name, entry.scopes, entry.expires_s
         self._rate = None if entry.requests_per_second is None else entry.requests_per_second * share
         self._most = max(1.0, self._rate or 0.0)
         self._left, self._at = self._most, monotonic()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the key has been one, and is none any more."""
+        return self.expires_s <= clock.time()
 
     def refusal(self) -> RateExceeded | None:
         """Why the caller's next prediction is not taken; None if it is, and is counted.
@@ -91,6 +106,7 @@ class Keys:
         self._file, self._share = file, share
         own = [Entry(name="api-key", sha256=digest(key.encode()), scopes=frozenset(SCOPES))] if key else []
         self._own = {entry.sha256: Caller(entry, share) for entry in own}
+        self._expired: set[str] = set()
         self._callers, self._stamp = dict(self._own), None if file is None else _stamp(file)
         if file is not None:
             self._take(read_keys(file))
@@ -104,9 +120,21 @@ class Keys:
         """Whose key this is."""
         return self._callers.get(digest(sent)) if sent else None
 
+    @property
+    def expiries(self) -> dict[str, float]:
+        """Name -> when it ends, in seconds since 1970, of those that do."""
+        return {caller.name: caller.expires_s for caller in self._callers.values() if caller.expires_s < inf}
+
     def changed(self) -> bool:
-        """Read the file again if it has changed; true if other keys are known now. One that does not hold changes
-        nothing, and is told in the log."""
+        """Read the file again if it has changed; true if other keys count now. One that does not hold changes nothing,
+        and is told in the log."""
+        read, before = self._read_again(), self._expired
+        self._expired = {caller.name for caller in self._callers.values() if caller.expired}
+        if ended := self._expired - before:
+            log.warning("keys_expired", names=sorted(ended))
+        return read or self._expired != before
+
+    def _read_again(self) -> bool:
         if self._file is None:
             return False
         try:

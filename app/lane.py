@@ -28,20 +28,26 @@ from app.inference.batch import Rows
 from app.inference.model import Model
 from app.inference.runs import Entry
 from app.inference.signature import Tensors
+from app.inference.timing import CURRENT, Timing, server_timing
 from app.protocols import v1, v2
 from app.protocols.allowance import BodyLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
 from app.refusals import STATUS, bug_response, error_response
-from app.web import Call, Record
+from app.web import Call, Record, reason_of
 
 LARGEST_TOGETHER = 2**18
 """Bytes of a body, which has fewer elements. A larger one is decoded by itself, in a thread; and no more is decoded in
 one turn of the event loop, which takes it less than a millisecond."""
 
-JSON = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+OWN = b"content-length: %d\r\nx-request-id: %b\r\nserver-timing: %b\r\n"
 
-BINARY = b"content-type: application/octet-stream\r\n%b: %d\r\ncontent-length: %d\r\nx-request-id: %b\r\n"
+JSON = b"content-type: application/json\r\n" + OWN
+
+BINARY = b"content-type: application/octet-stream\r\n%b: %d\r\n" + OWN
+
+ROUTES = {"v1": "/v1/models/{name}:predict", "v2": "/v2/models/{name}/infer"}
+"""By protocol, as traces name them; that of a version, too."""
 
 
 class Connection(Protocol):
@@ -53,9 +59,9 @@ class Connection(Protocol):
         """Write an answer; head: its headers, each with its line's end."""
 
 
-class Request:
-    """A request of the lane's. It stands where uvicorn's protocol keeps the request under way, and has what that asks
-    of one: `response_complete` and `keep_alive`."""
+class Request(Timing):
+    """A request of the lane's, which keeps its own time. It stands where uvicorn's protocol keeps the request under
+    way, and has what that asks of one: `response_complete` and `keep_alive`."""
 
     __slots__ = (
         "connection",
@@ -66,16 +72,14 @@ class Request:
         "keep_alive",
         "parts",
         "read",
-        "read_at",
         "response_complete",
-        "started",
         "task",
     )
 
     def __init__(self, connection: Connection, head: Head, identity: str) -> None:
+        super().__init__()
         self.connection, self.head, self.identity, self.keep_alive = connection, head, identity, head.keep_alive
         self.parts: list[bytes] = []
-        self.started, self.read_at = perf_counter(), 0.0
         self.read: Read | None = None
         self.entry: Entry | None = None
         self.task: asyncio.Task[None] | None = None
@@ -97,7 +101,9 @@ class Lane:
     def begin(self, connection: Connection, head: Head) -> Request:
         """A request of the lane's."""
         self._in_flight.count += 1
-        return Request(connection, head, self._record.request_id(head.headers.get(b"x-request-id")))
+        request = Request(connection, head, self._record.request_id(head.headers.get(b"x-request-id")))
+        self._record.begin(request, head.headers)
+        return request
 
     def shared_headers(self, default: list[tuple[bytes, bytes]]) -> bytes:
         """The headers of all answers, such as the date, each with its line's end; uvicorn makes a new list of them
@@ -184,14 +190,14 @@ class Lane:
             self._answer_alone(requests[0])
             return
         kind = requests[0].head.target.kind(reads[0].trailing, pieces[0])
-        results = model.run_now(pieces, [read.rows for read in reads], kind)
+        results = model.run_now(pieces, [read.rows for read in reads], kind, requests)
         if results is not None:
             for request, rows in zip(requests, results, strict=True):
                 self.finish(request, rows)
             return
         for request, read, tensors in zip(requests, reads, cut(pieces, reads), strict=True):
             try:
-                request.entry = model.enter(tensors, read.rows, kind, partial(self.finish, request))
+                request.entry = model.enter(tensors, read.rows, kind, partial(self.finish, request), request)
             except ServingError as error:
                 self._refuse(request, error)
         model.dispatch()
@@ -219,9 +225,9 @@ class Lane:
             return
         identity = request.identity.encode()
         if json_length is None:
-            head = JSON % (len(body), identity)
+            head = JSON % (len(body), identity, server_timing(request))
         else:
-            head = BINARY % (JSON_LENGTH, json_length, len(body), identity)
+            head = BINARY % (JSON_LENGTH, json_length, len(body), identity, server_timing(request))
         self._count(request, succeeded=True)
         self._respond(request, 200, head, body)
 
@@ -246,6 +252,7 @@ class Lane:
         request.task = asyncio.ensure_future(self._respond_with(request, work))
 
     async def _respond_with(self, request: Request, work: Callable[[], Coroutine[Any, Any, Response]]) -> None:
+        CURRENT.set(request)
         try:
             response = await work()
         except asyncio.CancelledError:
@@ -261,7 +268,8 @@ class Lane:
 
     def _send(self, request: Request, response: Response, failure: Exception | None = None) -> None:
         self._count(request, succeeded=response.status_code < 400)
-        headers = [*response.raw_headers, (b"x-request-id", request.identity.encode())]
+        own = (b"x-request-id", request.identity.encode()), (b"server-timing", server_timing(request))
+        headers = [*response.raw_headers, *own]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         if response.headers.get("connection") == "close":
             request.keep_alive = False
@@ -298,13 +306,15 @@ class Lane:
 
     def _keep(self, request: Request, status: int, failure: Exception | None) -> None:
         self._in_flight.count -= 1
-        seconds, target = perf_counter() - request.started, request.head.target
-        if self._record.wants_line(status):
-            key = request.head.caller.name if request.head.caller else ""
-            call = Call(request.identity, key, target.model.name, target.protocol, status, failure)
-            self._record.add(call, "POST", request.head.path.decode("latin-1"), seconds)
-        else:
-            self._record.count(target.model.name, target.protocol, status, seconds)
+        target = request.head.target
+        if request.span is not None or self._record.wants_line(status):
+            key, model = request.head.caller.name if request.head.caller else "", target.model
+            call = Call(request.identity, key, model.name, model.version, target.protocol, status, failure)
+            self._record.add(call, "POST", request.head.path.decode("latin-1"), ROUTES[target.protocol], request)
+            return
+        self._record.count(target.model.name, target.protocol, status, perf_counter() - request.started)
+        if failure is not None:
+            self._record.fail(target.model.name, reason_of(failure))
 
 
 def _is_small(read: Read, elements: int) -> bool:

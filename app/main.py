@@ -1,9 +1,12 @@
 """The service, built and wired from settings and closed again."""
 
 import asyncio
+import platform
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import structlog
@@ -13,6 +16,7 @@ from starlette.types import ASGIApp
 
 from app import __version__, docs, page
 from app.admission import Admission
+from app.certificate import expiry_of
 from app.errors import ServingError
 from app.gate import Gate, InFlight
 from app.inference.memory import Room
@@ -28,6 +32,9 @@ from app.protocols import ROUTERS
 from app.protocols.allowance import BodyLimits
 from app.protocols.v2 import HEADER_LENGTH
 from app.refusals import install_error_answers
+from app.remote.address import is_remote
+from app.remote.cache import opened as opened_cache
+from app.remote.source import Source
 from app.repository import LoadLimits, Repository
 from app.settings import Settings
 from app.web import Edge, Record, Stop
@@ -35,6 +42,11 @@ from app.web import Edge, Record, Stop
 FIGURES_INTERVAL_S = 1
 
 KEYS_INTERVAL_S = 1
+
+LOOP_INTERVAL_S = 0.1
+
+FILL_S = 20.0
+"""For the store to give the first models, before workers say that it does not."""
 
 CLOSE_S = 5.0
 """For models to end their last runs once all callers are answered or given up."""
@@ -57,18 +69,26 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
     """
-    stop, in_flight = Stop(), InFlight(settings.max_in_flight)
+    stop, in_flight, traces = Stop(), InFlight(settings.max_in_flight), None
+    if settings.traced:
+        from app.tracing import Traces  # nothing is to be paid for it where there are none
+
+        traces = Traces()
     metrics = Metrics()
     keys = Keys(settings.api_key.get_secret_value(), settings.keys_file, 1 / settings.workers)
     metrics.inline_bound.set(STALL_S)
     available = cores()
     share = max(1, available // settings.workers)
     metrics.cores.set(share)
+    metrics.build_info.labels(__version__, VERSION, platform.python_version()).set(1)
+    if settings.tls_certificate:
+        metrics.certificate_expiry.set(expiry_of(settings.tls_certificate, settings.tls_key))
     opened = {"/metrics": settings.open_metrics, "/openapi.json": settings.open_docs}
     gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
     room = Room(settings.load_memory_bytes, settings.workers)
-    repository = Repository(settings.models, metrics, LoadLimits(share, settings.load_timeout_s, room))
-    given, admission = Orders(repository, supervisor), Admission(repository, gate)
+    folder, source = _models(settings, metrics)
+    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room))
+    given, admission = Orders(repository, supervisor, source), Admission(repository, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -83,16 +103,19 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             threads_for_runs=share,
         )
         works = (
-            _load(repository, given, orders),
+            _load(repository, source, given, orders),
             _keep_figures(metrics, in_flight),
             given.tell_alive(),
-            _keep_keys(keys, admission),
+            _keep_keys(keys, admission, metrics),
+            _watch_loop(metrics),
         )
         tasks = [asyncio.create_task(work) for work in works]
-        if settings.poll_s:
+        if source:
+            tasks += [asyncio.create_task(w) for w in (source.keep_current(), _follow(repository, source, tasks[0]))]
+        elif settings.poll_s:
             tasks.append(asyncio.create_task(_poll(repository, tasks[0], settings.poll_s)))
-        if settings.workers > 1:
-            await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
+        if settings.workers > 1:  # one of several takes no traffic before it is warm: the others answer meanwhile
+            await (_warm(tasks[0], source) if source else tasks[0])
         yield
         for task in tasks:
             task.cancel()
@@ -102,6 +125,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             await asyncio.wait_for(repository.close(), CLOSE_S)
         except TimeoutError:
             stop.runs_left = True
+        if traces:
+            await asyncio.to_thread(traces.close)
         log.info("stopped")
 
     app = FastAPI(
@@ -114,6 +139,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         redirect_slashes=False,
     )
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
+    app.state.source = source
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
     app.state.stop, app.state.in_flight = stop, in_flight
     app.state.max_explain_rows = settings.max_explain_rows
@@ -130,21 +156,53 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         app.include_router(router)
     page.mount(app)
     docs.mount(app, Policy(guarded=keys.wanted, nonfinite=settings.nonfinite))
-    record = Record(metrics, settings.log_requests)
+    record = Record(metrics, settings.log_requests, traces)
     lane = None
     if settings.fast_lane:
         lane = Lane(admission, record, in_flight, settings.nonfinite, limits)
     return Service(_with_cors(Edge(app, gate, record), settings.cors_origins), lane, stop, metrics)
 
 
-async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:
+def _models(settings: Settings, metrics: Metrics) -> tuple[Path, Source | None]:
+    """The folder of models, and where it is mirrored from, if it is. Raises OSError, ValueError."""
+    if not is_remote(settings.models):
+        return Path(settings.models), None
+    cache = opened_cache(settings.mirror, settings.models)
+    return cache.models, Source(settings.models, cache, metrics)
+
+
+async def _warm(loading: asyncio.Task[None], source: Source) -> None:
+    """Until the models are loaded; or, where the store gives none for so long that none of the workers has any, until
+    somebody has to say why."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(source.filled(), FILL_S)
+    if source.state.filled:
+        await loading
+
+
+async def _load(repository: Repository, source: Source | None, given: Orders, orders: Sequence[Order]) -> None:
+    if source:
+        await source.filled()
     await repository.load()
+    if source:
+        source.taken = True
     for order in orders:
         with suppress(ServingError):  # it is in the log and in the index
             await given.carry_out(order)
     given.listen()
     waiting = repository.waiting()
     log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
+
+
+async def _follow(repository: Repository, source: Source, loaded: asyncio.Task[None]) -> None:
+    """Serve what the mirror shows."""
+    await source.filled()
+    seen = source.state.changes
+    await asyncio.wait([loaded])
+    while True:
+        seen = await source.changed(seen)
+        for _ in range(2):  # the second look finds what the first did: what is shown is whole
+            await repository.poll()
 
 
 async def _poll(repository: Repository, loaded: asyncio.Task[None], interval_s: float) -> None:
@@ -161,18 +219,28 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """Pages of these origins may call; outside the gate, since a browser asks first, and without the key."""
     if not origins:
         return app
-    exposed = ("x-request-id", "retry-after", HEADER_LENGTH)
+    exposed = ("x-request-id", "retry-after", "server-timing", HEADER_LENGTH)
     return CORSMiddleware(
         app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=exposed
     )
 
 
-async def _keep_keys(keys: Keys, admission: Admission) -> None:
+async def _keep_keys(keys: Keys, admission: Admission, metrics: Metrics) -> None:
     """As their file has them; a head that was let in is looked at again."""
+    metrics.tell_keys(keys.expiries)
     while True:
         await asyncio.sleep(KEYS_INTERVAL_S)
         if keys.changed():
             admission.forget()
+            metrics.tell_keys(keys.expiries)
+
+
+async def _watch_loop(metrics: Metrics) -> None:
+    """How late this loop comes to what is due."""
+    while True:
+        due = perf_counter() + LOOP_INTERVAL_S
+        await asyncio.sleep(LOOP_INTERVAL_S)
+        metrics.loop_stall_seconds.observe(max(0.0, perf_counter() - due))
 
 
 async def _keep_figures(metrics: Metrics, in_flight: InFlight) -> None:

@@ -9,6 +9,7 @@ anyone reads them and once a second.
 """
 
 import asyncio
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,14 @@ UNEXPOSED = "headrace_statistics_"
 
 STAGES = ("queue", "input", "infer", "output")
 """What a request goes through: it waits, is stacked with others, is computed, and is cut out of the batch."""
+
+RELEASES = {
+    "free": "a free instance took all that waited",
+    "full": "it had its most rows",
+    "delay": "the queue delay was over",
+    "whole": "the request runs by itself",
+}
+"""Why a batch began its run."""
 
 
 class BulkHistogram(Histogram):
@@ -100,6 +109,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.unflushed: set[Tally] = set()
+        self._keys: set[str] = set()
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "headrace_requests_total",
@@ -112,6 +122,13 @@ class Metrics:
             "From the first byte of the request to the last of the answer.",
             ("model", "protocol"),
             buckets=SECONDS,
+            registry=registry,
+        )
+        self.failures = Counter(
+            "headrace_request_failures_total",
+            "Requests that did not get what they asked for, by reason: invalid_input, queue_rows (too many wait), "
+            "queue_wait (too long), in_flight (too many), rate_exceeded, deadline_exceeded, caller_gone, bug, others.",
+            ("model", "reason"),
             registry=registry,
         )
         self.inference_seconds = BulkSummary(
@@ -131,6 +148,12 @@ class Metrics:
             "From entering the model's queue to the start of the run.",
             VERSION,
             buckets=SECONDS,
+            registry=registry,
+        )
+        self.runs = Counter(
+            "headrace_runs_total",
+            "Runs that began, by what released the batch. " + "; ".join(map(": ".join, RELEASES.items())) + ".",
+            (*VERSION, "released"),
             registry=registry,
         )
         self.compute_seconds = BulkHistogram(
@@ -182,6 +205,39 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
+        self.model_file_bytes = Gauge(
+            "headrace_model_file_bytes",
+            "Files of the model version that hold its graph and weights; what a loaded one takes at least.",
+            VERSION,
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.build_info = Gauge(
+            "headrace_build_info",
+            "1, with the versions of what serves.",
+            ("version", "onnxruntime", "python"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.loop_stall_seconds = Histogram(
+            "headrace_event_loop_stall_seconds",
+            "How late the event loop came to what was due, ten times a second: meanwhile it answered no one.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "headrace_certificate_expiry_timestamp_seconds",
+            "When the certificate of HTTPS ends, in seconds since 1970.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.key_expiry = Gauge(
+            "headrace_key_expiry_timestamp_seconds",
+            "When a key of the keys file ends, in seconds since 1970; keys without an end are not here.",
+            ("key",),
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
         self.cores = Gauge(
             "headrace_cores",
             "Cores that runs may use, by the CPU affinity and the cgroup's quota, of all workers.",
@@ -192,6 +248,27 @@ class Metrics:
             "headrace_model_loads_total",
             "Versions that were opened or could not be, at the start and later, by outcome: success or fail.",
             ("model", "outcome"),
+            registry=registry,
+        )
+        self.store_up = Gauge(
+            "headrace_store_up",
+            "1 where the last look at the models' store succeeded, 0 where it did not.",
+            ("store",),
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.store_looked = Gauge(
+            "headrace_store_last_look_timestamp_seconds",
+            "When a look at the models' store last succeeded, in seconds since 1970.",
+            ("store",),
+            multiprocess_mode="max",
+            registry=registry,
+        )
+        self.store_incomplete = Gauge(
+            "headrace_store_incomplete_versions",
+            "Version folders of the models' store that are not taken: they are not whole, or there is no room.",
+            ("store",),
+            multiprocess_mode="livemax",
             registry=registry,
         )
         self.connections = Gauge(
@@ -241,11 +318,26 @@ class Metrics:
             registry=registry,
         )
 
-    def tell_place(self, model: str, version: int, nodes: Mapping[str, int], threads: int) -> None:
-        """Where a version runs. nodes: by execution provider."""
+    def tell_place(self, model: str, version: int, nodes: Mapping[str, int], threads: int, file_bytes: int) -> None:
+        """Where a version runs. nodes: by execution provider. file_bytes: of its graph and weights."""
+        self.model_file_bytes.labels(model, version).set(file_bytes)
         for provider, count in nodes.items():
             self.model_nodes.labels(model, version, provider).set(count)
         self.model_threads.labels(model, version).set(threads)
+
+    def tell_keys(self, expiries: Mapping[str, float]) -> None:
+        """When keys end, by name; one that was told before and is gone ends never."""
+        for name in self._keys - set(expiries):
+            self.key_expiry.labels(name).set(math.inf)
+        for name, seconds in expiries.items():
+            self.key_expiry.labels(name).set(seconds)
+        self._keys |= set(expiries)
+
+    def tell_store(self, store: str, up: bool, looked_at: float, incomplete: int) -> None:
+        """How its mirror does. looked_at: in seconds since 1970. incomplete: versions that are not taken."""
+        self.store_up.labels(store).set(up)
+        self.store_looked.labels(store).set(looked_at)
+        self.store_incomplete.labels(store).set(incomplete)
 
     def refuse_connection(self, status: int) -> None:
         """Count one."""
@@ -279,7 +371,7 @@ class Metrics:
         found: dict[tuple[str, int], Statistics] = defaultdict(Statistics)
         for metric in self._collect():
             for sample in metric.samples:
-                if "version" in sample.labels:
+                if sample.labels.keys() >= {*VERSION}:
                     place = sample.labels["model"], int(sample.labels["version"])
                     found[place].add(sample.name, sample.labels, sample.value)
         return found

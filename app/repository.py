@@ -65,8 +65,9 @@ class Repository:
         self._seen: dict[str, Snapshot] = {}
 
     async def load(self) -> None:
-        """Open every version that its model's policy names, as many at a time as there are cores."""
+        """Open every version that its model's policy names now, as many at a time as there are cores."""
         self._tried = self._seen = await asyncio.to_thread(snapshots, self._folder)
+        self._entries = {entry.name: entry for entry in await asyncio.to_thread(scan, self._folder)}
         for entry in self._entries.values():
             if entry.reason:
                 log.error("model_failed", model=entry.name, reason=entry.reason)
@@ -175,7 +176,7 @@ class Repository:
             await version.model.drained()
             nodes, version.model = version.model.nodes, None
             if shown is None or shown.model is None:
-                self._metrics.tell_place(version.name, version.number, dict.fromkeys(nodes, 0), 0)
+                self._metrics.tell_place(version.name, version.number, dict.fromkeys(nodes, 0), 0, 0)
             self._metrics.model_ready.labels(version.name, version.number).set(shown is not None and bool(shown.model))
         await asyncio.to_thread(_settle)
 
@@ -188,7 +189,8 @@ class Repository:
                 opened = await self._opened(version)
             self._metrics.model_loads.labels(version.name, "success").inc()
             version.model = Model(version.name, version.number, opened, version.config, self._metrics)
-            self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total)
+            size = sum(file.stat().st_size for file in opened.session.files)
+            self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total, size)
             log.info("model_ready", **described(version.model))
             _warn(version.model, version.config)
         except ModelLoadFailed as error:

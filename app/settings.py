@@ -3,11 +3,15 @@
 What depends on one model stands in its config.yaml instead.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+OTEL_ASKS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""Variables of OpenTelemetry that ask for traces."""
 
 
 class Settings(BaseSettings):
@@ -22,9 +26,16 @@ class Settings(BaseSettings):
         cli_implicit_flags=True,
     )
 
-    models: Annotated[Path, Field(description="the model repository, a folder of NAME/VERSION/model.onnx")] = Path(
-        "models"
-    )
+    models: Annotated[
+        str | Path,
+        Field(
+            description="the model repository, a folder of NAME/VERSION/model.onnx, or its address in a store: `s3://...`",
+        ),
+    ] = "models"
+    mirror: Annotated[
+        Path | None,
+        Field(description="the folder for models from a store; none for one of the user's, below the temporary folder"),
+    ] = None
     host: Annotated[str, Field(min_length=1, description="the address to listen on; 0.0.0.0 for every one")] = (
         "127.0.0.1"
     )
@@ -64,7 +75,7 @@ class Settings(BaseSettings):
         bool, Field(description="load and unload models over HTTP, on all workers at once")
     ] = False
     poll_s: Annotated[
-        float, Field(ge=0, description="look so often for new, changed and removed model folders; 0 for never")
+        float, Field(ge=0, description="look every so many seconds for new, changed and removed models; 0 for never")
     ] = 0
     load_timeout_s: Annotated[
         float, Field(gt=0, description="seconds for a model to be opened, proven and measured; then it fails alone")
@@ -116,12 +127,24 @@ class Settings(BaseSettings):
         Literal["auto", "json", "console"],
         Field(description="json for machines, console for people, auto by whether standard output is a terminal"),
     ] = "auto"
+    traces: Annotated[
+        bool,
+        Field(description="send OpenTelemetry traces; also on where OTEL_TRACES_EXPORTER or an OTLP endpoint is set"),
+    ] = False
     fast_lane: Annotated[
         bool, Field(description="take ordinary predictions off the wire below ASGI; off for comparison")
     ] = True
     log_requests: Annotated[
         bool, Field(description="a log line for each request; errors of ours are always logged")
     ] = False
+
+    @property
+    def traced(self) -> bool:
+        """Whether `traces` or OpenTelemetry's own variables ask for traces."""
+        told = os.environ.get
+        if told("OTEL_SDK_DISABLED", "").lower() == "true" or told("OTEL_TRACES_EXPORTER") == "none":
+            return False
+        return self.traces or any(os.environ.get(name) for name in OTEL_ASKS)
 
 
 def table() -> str:

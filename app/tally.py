@@ -4,9 +4,10 @@ A counter of prometheus-client takes a lock and a dictionary or two for each eve
 Here an event is an addition to a plain number. Everything belongs to the event loop's thread.
 """
 
+from collections import Counter
 from time import time
 
-from app.metrics import STAGES, Metrics
+from app.metrics import RELEASES, STAGES, Metrics
 
 MOST_EXACT_ROWS = 1024
 """Runs of more rows are counted under the next power of two: a model that runs requests whole, whatever their rows,
@@ -17,11 +18,12 @@ MOST_HELD = 4096
 
 
 class RequestTally:
-    """Requests answered, by model, protocol and status, with their seconds."""
+    """Requests answered, by model, protocol and status, with their seconds; and those that failed, by reason."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._seconds: dict[tuple[str, str, int], list[float]] = {}
+        self._failed: Counter[tuple[str, str]] = Counter()
 
     def add(self, model: str, protocol: str, status: int, seconds: float) -> None:
         """One request, from its first byte to the last of its answer."""
@@ -34,8 +36,16 @@ class RequestTally:
         if len(held) >= MOST_HELD:
             self.flush()
 
+    def fail(self, model: str, reason: str) -> None:
+        """One request that did not get what it asked for."""
+        self._failed[model, reason] += 1
+        self._metrics.unflushed.add(self)
+
     def flush(self) -> None:
         """Put it all into the series."""
+        for (model, reason), count in self._failed.items():
+            self._metrics.failures.labels(model, reason).inc(count)
+        self._failed.clear()
         for (model, protocol, status), seconds in self._seconds.items():
             self._metrics.requests.labels(model, protocol, status).inc(len(seconds))
             self._metrics.request_seconds.labels(model, protocol).observe_all(seconds)
@@ -49,6 +59,8 @@ class ModelTally:
         self._metrics, self._place = metrics, (model, str(version))
         self._queue_rows = 0
         self._stages = {stage: metrics.stage_seconds.labels(*self._place, stage) for stage in STAGES}
+        for release in RELEASES:
+            metrics.runs.labels(*self._place, release)
         for series in (metrics.queue_seconds, metrics.compute_seconds, metrics.batch_rows, metrics.inline_seconds):
             series.labels(*self._place)  # so that it is there from the start
         metrics.queue_rows.labels(*self._place)
@@ -65,6 +77,7 @@ class ModelTally:
         self._spent = dict.fromkeys(STAGES, 0.0)
         self._runs: dict[int, tuple[int, float, float, float]] = {}
         self._inline = [0.0, 0.0]
+        self._released: Counter[str] = Counter()
 
     def queue(self, rows: int) -> None:
         """So many rows wait now."""
@@ -80,9 +93,10 @@ class ModelTally:
         if succeeded:
             self._last_s = time()
 
-    def start(self, waits: list[float]) -> None:
-        """A run begins; seconds that each of its requests was in the queue."""
+    def start(self, waits: list[float], release: str) -> None:
+        """A run begins, for one of RELEASES; seconds that each of its requests was in the queue."""
         self._metrics.unflushed.add(self)
+        self._released[release] += 1
         self._waits += waits
         self._spent["queue"] += sum(waits)
 
@@ -119,6 +133,8 @@ class ModelTally:
         to.compute_seconds.labels(*place).observe_all(self._computes)
         to.batch_rows.labels(*place).observe_all(self._rows)
         to.inline_seconds.labels(*place).observe_all(*self._inline)
+        for release, count in self._released.items():
+            to.runs.labels(*place, release).inc(count)
         for stage, seconds in self._spent.items():
             self._stages[stage].inc(seconds)
         for rows, sums in self._runs.items():

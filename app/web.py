@@ -8,10 +8,11 @@ import itertools
 import logging
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import Request
@@ -21,10 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import ModelNotReady, ServingError
 from app.gate import Gate, InFlight, wanted_scope
 from app.inference.model import Model
+from app.inference.timing import CURRENT, Timing, server_timing
 from app.metrics import Metrics
 from app.refusals import bug_response, error_response
 from app.repository import Repository
 from app.tally import RequestTally
+
+if TYPE_CHECKING:
+    from app.tracing import Traces
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """A caller's request id that may be echoed into a header and the log."""
@@ -48,6 +53,7 @@ class Call:
     request_id: str
     key: str = ""
     model: str = ""
+    version: int = 0
     protocol: str = ""
     status: int = 0
     failure: Exception | None = None
@@ -66,12 +72,13 @@ class Stop:
 
 
 class Record:
-    """What is kept of every request: a count, its seconds, and a log line if `log_requests` or if it failed by us."""
+    """What is kept of every request: a count, its seconds, a log line if `log_requests` or if it failed by us, and its
+    trace where there are traces."""
 
-    def __init__(self, metrics: Metrics, log_requests: bool) -> None:
-        self._tally, self._log_requests = RequestTally(metrics), log_requests
+    def __init__(self, metrics: Metrics, log_requests: bool, traces: "Traces | None") -> None:
+        self._tally, self._log_requests, self._traces = RequestTally(metrics), log_requests, traces
         self._process, self._requests = uuid.uuid4().hex[:20], itertools.count()
-        self.count = self._tally.add
+        self.count, self.fail = self._tally.add, self._tally.fail
 
     def request_id(self, sent: bytes | None) -> str:
         """A caller's own id if it may be echoed, otherwise a new one: random for the process, then counted."""
@@ -83,13 +90,25 @@ class Record:
         """Whether a request with this status gets a line in the log; others need only be counted."""
         return self._log_requests or status >= 500
 
-    def add(self, call: Call, method: str, path: str, seconds: float) -> None:
-        """A request that has been answered, from its first byte to its last in so many seconds."""
-        self.count(call.model, call.protocol, call.status, seconds)
-        if self.wants_line(call.status):
-            self._log(call, method, path, seconds)
+    def begin(self, timing: Timing, headers: Mapping[bytes, bytes]) -> None:
+        """A request has come."""
+        if self._traces is not None:
+            self._traces.begin(timing, headers)
 
-    def _log(self, call: Call, method: str, path: str, seconds: float) -> None:
+    def add(self, call: Call, method: str, path: str, route: str, timing: Timing) -> None:
+        """A request that has been answered. route: what its path matched, empty for nothing."""
+        seconds = perf_counter() - timing.started
+        self.count(call.model, call.protocol, call.status, seconds)
+        if call.failure is not None:
+            self.fail(call.model, reason_of(call.failure))
+        trace = ""
+        if self._traces is not None and timing.span is not None:
+            name, attributes = f"{method} {route}".strip(), _attributes(call, method, path, route)
+            trace = self._traces.end(timing, name, call.status, attributes, call.failure)
+        if self.wants_line(call.status):
+            self._log(call, method, path, seconds, trace)
+
+    def _log(self, call: Call, method: str, path: str, seconds: float, trace: str) -> None:
         """It has the reason where the fault is ours, and for a bug the stack."""
         ours = call.status >= 500
         known = isinstance(call.failure, ServingError)
@@ -101,11 +120,28 @@ class Record:
             path=path,
             model=call.model,
             **({"key": call.key} if call.key else {}),
+            **({"trace_id": trace} if trace else {}),
             status=call.status,
             ms=round(1000 * seconds, 3),
             **({"reason": str(call.failure)} if ours and known else {}),
             exc_info=call.failure if ours and not known else None,
         )
+
+
+def _attributes(call: Call, method: str, path: str, route: str) -> dict[str, str | int]:
+    """Of a request's span. Source: OpenTelemetry's semantic conventions for HTTP spans, 1.30."""
+    known: dict[str, str | int] = {"http.route": route, "headrace.model": call.model, "headrace.version": call.version}
+    return {
+        "http.request.method": method,
+        "url.path": path,
+        "headrace.request_id": call.request_id,
+        **{name: value for name, value in known.items() if value},
+    }
+
+
+def reason_of(failure: Exception) -> str:
+    """For the metrics."""
+    return failure.reason if isinstance(failure, ServingError) else "bug"
 
 
 class Edge:
@@ -119,24 +155,28 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = perf_counter()
-        headers = dict(scope["headers"])
+        timing, headers = Timing(), dict(scope["headers"])
+        CURRENT.set(timing)
+        self._record.begin(timing, headers)
         call = scope["headrace.call"] = Call(self._record.request_id(headers.get(b"x-request-id")))
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode())]
+                own = (b"x-request-id", call.request_id.encode()), (b"server-timing", server_timing(timing))
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
+        routed = _as_routed(scope, headers)
         try:
             caller = self._gate.check(scope["path"], headers)
             if caller is not None:
                 call.key = caller.name
                 if scope["method"] == "POST" and wanted_scope(scope["path"]) == "infer" and (late := caller.refusal()):
                     raise late
-            await self._app(_as_routed(scope, headers), receive, send_marked)
+            await self._app(routed, receive, send_marked)
         except ServingError as error:
+            call.failure = error
             await error_response(error)(scope, receive, send_marked)
         except Exception as error:
             call.failure = error
@@ -145,7 +185,8 @@ class Edge:
             if not call.status:
                 await bug_response(call.request_id)(scope, receive, send_marked)
         finally:
-            self._record.add(call, scope["method"], scope["path"], perf_counter() - started)
+            route = getattr(routed.get("route"), "path", "")
+            self._record.add(call, scope["method"], scope["path"], route, timing)
 
 
 def _as_routed(scope: Scope, headers: dict[bytes, bytes]) -> Scope:
@@ -176,7 +217,7 @@ def find_model(request: Request, protocol: str, name: str, version: str | None =
     except ModelNotReady:
         call.model = name
         raise
-    call.model = name
+    call.model, call.version = name, found.version
     return found
 
 

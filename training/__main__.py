@@ -9,7 +9,7 @@ from training import compress, new, processes, run
 from training import search as searches
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
-from training.published import table
+from training.published import table, write
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.tables import command as tables
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
   torchrun --nproc-per-node 2 -m training fit digits    by two processes, each with half of every batch
+  python -m training fit --all --resume         every recipe, from where the last time ended
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
   python -m training search diabetes            which values are better? Optuna tries; call it again to go on
@@ -43,8 +44,8 @@ file of their own in training/datasets/."""
 def main(arguments: list[str] | None = None) -> int:
     """The exit status: 0, 1 where a run came to nothing, 2 for a wrong command line."""
     options = parser().parse_args(arguments)
-    if processes.started() and options.command is not fit_recipe:
-        return _fail("torchrun is for `fit`; start this without it")
+    if processes.started() and (options.command is not fit_recipe or options.all):
+        return _fail("torchrun is for `fit` and one recipe; start this without it")
     try:
         status: int = options.command(options)
         return status
@@ -72,7 +73,11 @@ def parser() -> argparse.ArgumentParser:
     tables.add_arguments(made)
     begun = _command(commands, "new", begin_recipe, "begin a recipe: a file that works, with its test, to be changed")
     begun.add_argument("recipe", help="its name: small letters, digits and hyphens")
-    fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it", recipe=True)
+    published.add_argument("--write", type=Path, metavar="FILE", help="put the table into this file, between its marks")
+    fit = _command(commands, "fit", fit_recipe, "train a recipe, evaluate, export, verify and publish it")
+    which = fit.add_mutually_exclusive_group(required=True)
+    which.add_argument("recipe", nargs="?", help="a name that `list` gives")
+    which.add_argument("--all", action="store_true", help="every recipe that is published, one behind the other")
     fit.epilog = NEW_MODEL
     for command in (fit, made):
         command.add_argument(
@@ -96,8 +101,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--run", type=Path, metavar="DIR", help="the run's folder (default: the latest)")
     sync = _command(commands, "sync", sync_model, "bring a model that MLflow has registered into models/")
     sync.add_argument("address", help="models:/NAME@ALIAS or models:/NAME/VERSION")
-    sync.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    made.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
+    for command in (fit, published, made, sync):
+        command.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     for command in (fit, export, published, made, sync):
         command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="default: models")
     for command in (fit, export, made):
@@ -107,7 +112,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def print_published(options: argparse.Namespace) -> int:
-    print(table(options.models))
+    found = table(options.models, options.runs)
+    if options.write:
+        write(found, options.write)
+    print(found)
     return 0
 
 
@@ -132,6 +140,8 @@ def list_recipes(_: argparse.Namespace) -> int:
 
 
 def fit_recipe(options: argparse.Namespace) -> int:
+    if options.all:
+        return _fit_all(options)
     with processes.together() as all_of_us:
         if not all_of_us.is_first:
             run.assist(options.recipe, all_of_us)
@@ -141,6 +151,22 @@ def fit_recipe(options: argparse.Namespace) -> int:
         else:
             trained = run.fit(options.recipe, options.runs, options.seed, all_of_us)
     return _conclude(trained, options)
+
+
+def _fit_all(options: argparse.Namespace) -> int:
+    """One that comes to nothing does not stop the others."""
+    wanted = [name for name in names() if not load(name).withheld]
+    failed = []
+    for place, name in enumerate(wanted, start=1):
+        print(f"\n[{place} of {len(wanted)}] {name}\n", flush=True)
+        try:
+            trained = run.finish(name, options.runs) if options.resume else run.fit(name, options.runs, options.seed)
+            status = _conclude(trained, options)
+        except TrainingFailed as error:
+            status = _fail(str(error))
+        if status:
+            failed.append(name)
+    return _fail(f"came to nothing: {', '.join(failed)}") if failed else 0
 
 
 def export_run(options: argparse.Namespace) -> int:

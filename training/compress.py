@@ -11,7 +11,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import onnx
@@ -30,12 +29,9 @@ from training.export import export
 from training.fit import Steps, fit
 from training.metrics import Array, Measure
 from training.networks.served import Served
+from training.throughput import BATCH_ROWS, rows_per_s
 
 CALIBRATION_ROWS = 256
-
-BATCH_ROWS = 64
-
-TIMED_S = 0.5
 
 SHARES = (0.5, 0.8, 0.9)
 """Of the weights that are pruned."""
@@ -162,7 +158,7 @@ def _measured(name: str, graph: bytes, rows: Rows, measure: Measure) -> Compress
         session = Session(file)
         found = probe(session, rows.take(torch.arange(4)).sent())
         outputs = _answers(session, rows)
-        rate = _rate(session, rows)
+        rate = rows_per_s(session, rows.take(torch.arange(BATCH_ROWS) % len(rows)).sent())
     score = measure.of(outputs, rows.targets.numpy())
     return Compressed(name, score, found.batched, found.reason, len(graph), len(gzip.compress(graph)), rate)
 
@@ -173,16 +169,6 @@ def _answers(session: Session, rows: Rows) -> Array:
     ]
     outputs: Array = np.concatenate(parts)
     return outputs
-
-
-def _rate(session: Session, rows: Rows) -> float:
-    feed = rows.take(torch.arange(BATCH_ROWS) % len(rows)).sent()
-    session.run(feed)
-    runs, began = 0, perf_counter()
-    while perf_counter() - began < TIMED_S:
-        session.run(feed)
-        runs += 1
-    return BATCH_ROWS * runs / (perf_counter() - began)
 
 
 def table(found: Sequence[Compressed], measure: Measure) -> str:

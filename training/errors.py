@@ -69,5 +69,9 @@ class UnfitTable(TrainingFailed):
     """A table from which nothing could be learnt as it stands, and what would change that."""
 
 
+class NoPlaceForTable(TrainingFailed):
+    """A file has no place for the table of models."""
+
+
 class NotTracked(TrainingFailed):
     """The tracking server cannot be had, or does not know what was asked for."""

@@ -3,9 +3,11 @@
 from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from training.metrics import Array
@@ -18,6 +20,12 @@ MOST_LABELS = 25
 MOST_POINTS = 2000
 
 MOST_SLICES = 12
+
+COLOURS = 10
+"""Of a spectrogram."""
+
+FAINTEST = 1e-6
+"""Share of a spectrogram's greatest power below which all is one colour."""
 
 
 def confusion(predicted: NDArray[np.int64], classes: NDArray[np.int64], labels: Sequence[str]) -> Figure:
@@ -193,6 +201,37 @@ def pictures(images: Array, captions: Sequence[str], heat: Array | None = None) 
             axes.imshow(heat[place], cmap="bwr", vmin=-most, vmax=most, alpha=0.6)
         axes.set_title(captions[place], fontsize=8)
     return figure
+
+
+def spectrograms(sounds: Array, rate: int, captions: Sequence[str]) -> Figure:
+    """Sounds (rows, samples) at `rate` samples a second with a line above each: frequency over time, by power.
+
+    Few colours, since noise in many makes a large file.
+    """
+    few = colormaps["magma"].resampled(COLOURS)
+    columns = min(4, len(sounds))
+    rows = -(-len(sounds) // columns)
+    figure = Figure(figsize=(2 * columns, 1.7 * rows), layout="constrained")
+    for place, axes in enumerate(np.ravel(figure.subplots(rows, columns))):
+        if place >= len(sounds):
+            axes.axis("off")
+            continue
+        ends = (0, len(sounds[place]) / rate, 0, rate / 2000)
+        seen = _decibels(sounds[place])
+        axes.imshow(seen, cmap=few, interpolation="nearest", origin="lower", aspect="auto", extent=ends)
+        axes.set_title(captions[place], fontsize=8)
+        axes.tick_params(labelsize=7)
+    figure.supxlabel("seconds", fontsize=8)
+    figure.supylabel("kHz", fontsize=8)
+    return figure
+
+
+def _decibels(sound: Array) -> Array:
+    """(samples,) -> (frequencies, times), by frames of 256 samples."""
+    frames = sliding_window_view(sound, 256)[::64] * np.hanning(256)
+    power = np.abs(np.fft.rfft(frames)).T ** 2
+    decibels: Array = 10 * np.log10(power + FAINTEST * power.max() + np.finfo(float).tiny)
+    return decibels
 
 
 def _plain(figure: Figure, axes: Axes) -> Figure:

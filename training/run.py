@@ -31,7 +31,8 @@ from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
 from training.verify import check_probabilities, verify
 
-GOLDEN_ROWS = 4
+GOLDEN_ROWS, GOLDEN_NUMBERS = 4, 20_000
+"""At most, but one row in any case: they are written in the manifest."""
 
 CURVES = "curves.png"
 
@@ -89,6 +90,14 @@ def assist(name: str, processes: Processes) -> None:
         raise NotTogether(f"process {processes.rank} has another {name}, or other data, than the first process")
     with suppress(TrainingFailed, KeyboardInterrupt):
         recipe.train(begun.dataset, seed, processes=processes)
+
+
+def finish(name: str, runs: Path) -> Run:
+    """The latest run if it still fits the recipe; one that was killed goes on, and else a new one is made."""
+    for way in (reopen, resume):
+        with suppress(RunNotFound):
+            return way(name, runs, None)
+    return fit(name, runs, None)
 
 
 def _train(begun: "Begun", folder: Path, processes: Processes) -> Run:
@@ -320,4 +329,6 @@ def _graph(run: Run) -> Path:
 
 def _some(rows: Rows) -> Rows:
     """A few rows, from one end to the other."""
-    return rows.take(torch.linspace(0, len(rows) - 1, GOLDEN_ROWS).long())
+    numbers = sum(tensor[0].numel() for tensor in rows.inputs.values())
+    count = max(1, min(GOLDEN_ROWS, GOLDEN_NUMBERS // numbers))
+    return rows.take(torch.linspace(0, len(rows) - 1, count).long())

@@ -24,6 +24,7 @@ from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Opening, Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
 from app.inference.threads import Share, share
+from app.inference.timing import Timing
 from app.manifest import Batching, InputTensor, Manifest, ModelConfig
 from app.metrics import Metrics
 from app.tally import ModelTally
@@ -127,9 +128,11 @@ class Model:
         if self._domains:
             check_domains(self._domains, tensors)
 
-    def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
+    def enter(
+        self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None], timing: Timing
+    ) -> Entry:
         """Queue a request that has been checked. See `Scheduler.enter`."""
-        return self._scheduler.enter(tensors, rows, kind, done)
+        return self._scheduler.enter(tensors, rows, kind, done, timing)
 
     def dispatch(self) -> None:
         """Run what has entered."""

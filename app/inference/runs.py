@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from app.inference import batch
 from app.inference.batch import Rows
 from app.inference.signature import Tensors
+from app.inference.timing import Timing
 
 
 class Abandonable(Protocol):
@@ -30,6 +31,7 @@ class Entry:
     kind:   equal for those that may share a run.
     alone:  shares none.
     done:   called once, with its part of a run's outputs or the reason why there is none; not after it has left.
+    timing: of the whole request.
     """
 
     tensors: Tensors
@@ -40,6 +42,7 @@ class Entry:
     arrived: float
     due: float
     done: Callable[[Rows | Exception], None]
+    timing: Timing
     queued: bool = True
     over: bool = False
 
@@ -52,13 +55,15 @@ class Stacked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart."""
+    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart, and when the
+    computing began."""
 
     rows: int
     results: Sequence[Rows]
     input_s: float
     infer_s: float
     output_s: float
+    began: float
 
 
 class Computed(NamedTuple):
@@ -105,4 +110,4 @@ def outcome_of(run: Callable[[Tensors], Tensors], stacked: Stacked, rows: Sequen
     outputs = run(stacked.tensors)
     computed = perf_counter()
     results = [Rows(outputs)] if alone else batch.split(outputs, rows)
-    return Outcome(sum(rows), results, stacked.seconds, computed - started, perf_counter() - computed)
+    return Outcome(sum(rows), results, stacked.seconds, computed - started, perf_counter() - computed, started)

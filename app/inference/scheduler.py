@@ -30,6 +30,7 @@ from app.inference.batch import Rows
 from app.inference.pace import Pace
 from app.inference.runs import Abandonable, Computed, Entry, Outcome, Stacked, compute, outcome_of, stack
 from app.inference.signature import Tensors
+from app.inference.timing import CURRENT, Timing, tell_run
 from app.tally import ModelTally
 
 AHEAD_S = 2e-3
@@ -148,8 +149,9 @@ class Scheduler:
             cut = batch.cut(tensors, rows, self._limits.max_rows)
             pieces = [(piece, count, batch.kind(piece), False) for piece, count in cut]
         answers = [loop.create_future() for _ in pieces]
+        timing = CURRENT.get(None) or Timing()
         entries = [
-            self._enqueue(*piece, _resolve(answer), limit, priority)
+            self._enqueue(*piece, _resolve(answer), limit, priority, timing)
             for piece, answer in zip(pieces, answers, strict=True)
         ]
         if self._wake is None or self._is_full():
@@ -162,19 +164,23 @@ class Scheduler:
                 answer.cancel()
                 self.leave(entry)
 
-    def enter(self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None]) -> Entry:
+    def enter(
+        self, tensors: Tensors, rows: int, kind: Hashable, done: Callable[[Rows | Exception], None], timing: Timing
+    ) -> Entry:
         """Queue a request of at most `max_rows` rows, of the default priority and deadline. Raises QueueFull.
 
         Whoever calls it calls `dispatch` too, once all that arrived in this turn of the loop has entered.
         """
         self._admit(rows, 0)
-        return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0)
+        return self._enqueue(tensors, rows, kind, False, done, self._limits.deadline_s, 0, timing)
 
-    def run_now(self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable) -> Sequence[Rows] | None:
+    def run_now(
+        self, pieces: Sequence[Tensors], rows: Sequence[int], kind: Hashable, timings: Sequence[Timing]
+    ) -> Sequence[Rows] | None:
         """The outputs of requests that came in one turn of the loop, if they are next and their run is short: then it
         is made at once. None if they have to enter the queue, which also finds out which of them makes a run fail.
 
-        pieces: the requests' tensors, stacked already or not. rows: of each request.
+        pieces: the requests' tensors, stacked already or not. rows, timings: of each request.
         """
         if self._queue or len(self._running) >= self._limits.instances or self._limits.queue_delay_s:
             return None
@@ -185,8 +191,11 @@ class Scheduler:
             outcome = outcome_of(self._run, stack(pieces), rows, alone=False)
         except Exception:  # noqa: BLE001 - whatever it is, it comes again in the queue
             return None
-        self._tally.start([0.0] * len(rows))
+        self._tally.start([0.0] * len(rows), "full" if outcome.rows == self._limits.max_rows else "free")
         self._tally.inline(perf_counter() - started)
+        for timing in timings:
+            timing.arrived = timing.taken = started
+        tell_run(timings, outcome.rows, outcome.began, outcome.infer_s)
         self._measure(outcome, here=True)
         return outcome.results
 
@@ -225,12 +234,13 @@ class Scheduler:
             return None
         wait_s, run_s = self._wait_s(waiting)
         if too_many:
-            told = f"at most {most} may"
+            told, reason = f"at most {most} may", "queue_rows"
         elif wait_s + 2 * run_s > PRUDENCE * limits.deadline_s:  # what runs now comes before, its own run after
             told = f"for {wait_s:.0f} s, too long for the deadline of {limits.deadline_s:g} s"
+            reason = "queue_wait"
         else:
             return None
-        return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", retry_after_s=wait_s)
+        return QueueFull(f"model {self._name} is busy: {waiting} rows wait, {told}", wait_s, reason)
 
     def _wait_s(self, waiting: int) -> tuple[float, float]:
         """For so many rows to be computed, in the largest batches that they make, and for one of those."""
@@ -253,10 +263,12 @@ class Scheduler:
         done: Callable[[Rows | Exception], None],
         deadline_s: float,
         priority: int,
+        timing: Timing,
     ) -> Entry:
         now = perf_counter()
+        timing.enter(now)
         rank = priority or DEFAULT_PRIORITY
-        entry = Entry(tensors, rows, kind, alone, rank, now, now + deadline_s, done)
+        entry = Entry(tensors, rows, kind, alone, rank, now, now + deadline_s, done, timing)
         place = len(self._queue)
         while place and self._queue[place - 1].priority > rank:
             place -= 1
@@ -394,12 +406,21 @@ class Scheduler:
             else:
                 passed_over.append(entry)
         self._queue.extendleft(reversed(passed_over))
+        now = perf_counter()
         for entry in taken:
             entry.queued = False
+            entry.timing.take(now)
         self._count(-sum(entry.rows for entry in taken), first.priority)
-        now = perf_counter()
-        self._tally.start([now - entry.arrived for entry in taken])
+        self._tally.start([now - entry.arrived for entry in taken], self._released(first, room))
         return taken
+
+    def _released(self, first: Entry, room: int) -> str:
+        """Why a batch began: see RELEASES. room: that it left."""
+        if first.alone or self._limits.max_rows is None:
+            return "whole"
+        if room <= 0:
+            return "full"
+        return "delay" if self._limits.queue_delay_s else "free"
 
     def _deliver(self, runs: Sequence[Computed], *, here: bool) -> None:
         for entries, outcome in runs:
@@ -408,6 +429,7 @@ class Scheduler:
                 results = [outcome] * len(entries)
             else:
                 self._measure(outcome, here=here)
+                tell_run([entry.timing for entry in entries], outcome.rows, outcome.began, outcome.infer_s)
                 results = outcome.results
             for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
@@ -416,7 +438,7 @@ class Scheduler:
 
     def _measure(self, outcome: Outcome, *, here: bool) -> None:
         """here: run on the event loop."""
-        rows, results, input_s, infer_s, output_s = outcome
+        rows, results, input_s, infer_s, output_s, _ = outcome
         self._tally.run(rows, len(results), input_s, infer_s, output_s)
         if not here:
             self._pace.fade()

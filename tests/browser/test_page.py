@@ -81,7 +81,7 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
         expect(model(page, "damaged")).to_contain_text("Not available")
         expect(model(page, "damaged").locator(".reason")).to_contain_text("model.onnx: ")
         expect(model(page, "nothing-in-it").locator(".reason")).to_contain_text("no version folder")
-        page.get_by_label("Filter").fill("digit")
+        page.get_by_label("Filter").fill("handwritten")
         expect(page.locator(".model")).to_have_count(1)
         page.get_by_label("Filter").fill("no such thing")
         expect(page.get_by_text("No model matches")).to_be_visible()
@@ -334,6 +334,7 @@ def test_a_sound_is_chosen_can_be_heard_and_is_sent(browser: Browser, address: s
     with visiting(browser, f"{address}/#/models/clip") as page:
         page.get_by_label("Clip").set_input_files({"name": "a.wav", "mimeType": "audio/wav", "buffer": clip})
         expect(page.locator("audio")).to_have_js_property("duration", 0.1)
+        expect(page.get_by_role("img", name="The sound that is sent, 0.1 s of 0.1 s")).to_be_visible()
         expect(predict(page).locator(".said")).to_have_text("0.5")
 
 
@@ -498,6 +499,7 @@ def test_a_basket_is_filled_by_search_and_answered_with_a_ranking_of_other_artic
 ) -> None:
     with visiting(browser, f"{address}/#/models/next-items", allowed=REFUSED) as page:
         picked = page.get_by_role("list", name="Basket, picked").get_by_role("listitem")
+        expect(picked.first).to_be_visible()
         while picked.count():
             picked.first.get_by_role("button").click()
         expect(predict(page)).to_contain_text("The answer appears here.")

@@ -1,9 +1,11 @@
 """HTTPS, with a certificate of our own."""
 
+import re
 import ssl
 import subprocess
 import sys
 from pathlib import Path
+from time import time
 
 import httpx
 import pytest
@@ -40,6 +42,9 @@ def test_a_prediction_over_https_and_none_without(tmp_path: Path, certificate: t
             httpx.get(f"{client.base_url.copy_with(scheme='http')}/health/live")
         with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
             httpx.get(f"{client.base_url}/health/live")
+        ends = re.search(r"\nheadrace_certificate_expiry_timestamp_seconds (\S+)", client.get("/metrics").text)
+        assert ends
+        assert time() + 86400 < float(ends[1]) <= time() + 2 * 86400
         process.terminate()
         assert process.wait(timeout=30) == 0
 

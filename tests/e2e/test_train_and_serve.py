@@ -4,14 +4,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
+from app.manifest import OutputTensor, read_manifest
 from tests.serving import serving_process
+from training.published import newest
 
 pytestmark = pytest.mark.e2e
+
+SHIPPED = Path(__file__).parents[2] / "models"
 
 
 def test_breast_cancer_is_trained_published_served_and_predicted_by_both_protocols(tmp_path: Path) -> None:
@@ -45,9 +51,8 @@ def test_breast_cancer_is_trained_published_served_and_predicted_by_both_protoco
 
 
 def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) -> None:
-    models = Path(__file__).parents[2] / "models"
-    with serving_process(models, tmp_path / "log") as (client, _):
-        assert set(client.get("/v1/models").json()["models"]) == {p.name for p in models.iterdir() if p.is_dir()}
+    with serving_process(SHIPPED, tmp_path / "log") as (client, _):
+        assert set(client.get("/v1/models").json()["models"]) == {model.name for model in SHIPPED.iterdir()}
         paths = client.get("/openapi.json").json()["paths"]
         calls = {
             path: operations["post"]["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
@@ -56,4 +61,33 @@ def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) 
         }
         for path, body in calls.items():
             assert client.post(path, json=body).status_code == 200, path
-        assert len(calls) == 4 * sum(1 for _ in models.iterdir())
+        assert len(calls) == 4 * sum(1 for _ in SHIPPED.iterdir())
+
+
+def test_the_shipped_models_predict_by_v1_what_training_computed_for_their_examples(tmp_path: Path) -> None:
+    versions = newest(SHIPPED)
+    with serving_process(SHIPPED, tmp_path / "log") as (client, _):
+        for version in versions:
+            manifest = read_manifest(version / "manifest.json")
+            assert manifest
+            features = [feature for one in manifest.inputs for feature in one.features]
+            body = {"instances": [{feature.name: feature.example for feature in features}]}
+            [prediction] = client.post(f"/v1/models/{manifest.name}:predict", json=body).json()["predictions"]
+            first = {name: np.array(rows)[0] for name, rows in manifest.golden.outputs.items()}
+            for output in manifest.outputs:
+                assert_is_answer(prediction, output, first[output.tensor], manifest.golden.tolerance)
+
+
+def assert_is_answer(
+    prediction: dict[str, Any], output: OutputTensor, computed: NDArray[np.floating], tolerance: float
+) -> None:
+    """What V1 gives is, in the words of the manifest, what training computed."""
+    if output.kind == "value":
+        assert prediction[output.name] == pytest.approx(computed.item(), abs=tolerance, rel=1e-5)
+    elif output.kind == "ranking":
+        assert prediction[output.name] == [output.labels[int(place)] for place in computed]
+    else:
+        second = output.threshold is not None and computed[1] >= output.threshold
+        place = int(second) if output.threshold is not None else int(computed.argmax())
+        assert prediction["label"] == output.labels[place]
+        assert prediction["probability"] == pytest.approx(computed[place], abs=tolerance)

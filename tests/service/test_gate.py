@@ -1,8 +1,11 @@
 """Who is let in, for what, how often, under which name, and from whose pages."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -138,6 +141,37 @@ def test_a_key_has_its_rate(models: Path, keys: KeyFile, fast_lane: bool) -> Non
         assert 90 <= int(refused.headers["retry-after"]) <= 100
         assert client.get("/v2/models/m", headers=slow).status_code == 200
         assert [client.post(INFER, json=ROW, headers=free).status_code for _ in range(5)] == [200] * 5
+
+
+@pytest.mark.parametrize("fast_lane", [True, False])
+def test_a_key_that_has_expired_is_none(models: Path, keys: KeyFile, fast_lane: bool) -> None:
+    today = datetime.now(UTC).date()
+    lasting = keys.add("lasting", ["infer", "read"], expires=(today + timedelta(days=2)).isoformat())
+    expired = keys.add("expired", ["infer"], expires=today.isoformat())
+    with serving(models, keys_file=keys.file, fast_lane=fast_lane) as client:
+        assert client.post(INFER, json=ROW, headers=lasting).status_code == 200
+        refused = client.post(INFER, json=ROW, headers=expired)
+        assert (refused.status_code, refused.json()) == (
+            401,
+            {"error": "the key expired has expired, wanted one that has not"},
+        )
+        told = client.get("/metrics", headers=lasting).text
+        ends = re.search(r'headrace_key_expiry_timestamp_seconds\{key="lasting"\} (\S+)', told)
+        assert ends
+        assert float(ends[1]) == datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp() + 2 * 86400
+
+
+def test_a_key_expires_while_the_service_runs_though_its_head_is_known(
+    models: Path, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    soon = keys.add("soon", ["infer"], expires=tomorrow.isoformat())
+    with serving(models, keys_file=keys.file) as client:
+        assert [client.post(INFER, json=ROW, headers=soon).status_code for _ in range(3)] == [200] * 3
+        monkeypatch.setattr("app.keys.clock", SimpleNamespace(time=lambda: time.time() + 86400))
+        wait_until(
+            lambda: client.post(INFER, json=ROW, headers=soon).status_code == 401, "a key that has expired still opens"
+        )
 
 
 def test_a_keys_name_is_in_the_log_and_the_key_is_not(

@@ -13,9 +13,11 @@ import httpx
 import numpy as np
 import pytest
 
+from app.manifest import read_manifest
 from tests import graphs, media
 from tests.manifests import manifest
 from tests.serving import serving
+from training.published import newest
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +89,9 @@ def test_a_prediction_takes_thirty_named_features_and_gives_a_label(
     service: httpx.Client, generated: ModuleType
 ) -> None:
     models = import_module(f"{GENERATED}.models")
+    [version] = [version for version in newest(ROOT / "models") if version.parent.name == "breast-cancer"]
+    described = read_manifest(version / "manifest.json")
+    assert described
     [row] = example(service, "/v1/models/breast-cancer:predict")["instances"]
     assert len(row) == 30
     instance = models.BreastCancerInstance(**row)
@@ -94,13 +99,13 @@ def test_a_prediction_takes_thirty_named_features_and_gives_a_label(
     request = models.BreastCancerPredictRequest(instances=[instance, instance])
     with generated.Client(base_url=str(service.base_url)) as client:
         answer = call("breast_cancer.predict_breast_cancer").sync(client=client, body=request)
-        pinned = call("breast_cancer.predict_breast_cancer_version_1").sync(client=client, body=request)
+        pinned = call(f"breast_cancer.predict_breast_cancer_version_{version.name}").sync(client=client, body=request)
     assert isinstance(answer, models.BreastCancerPredictResponse)
     assert answer == pinned
     first, second = answer.predictions
     assert first == second
     assert first.label is models.BreastCancerPredictionLabel.MALIGNANT
-    assert first.probability == pytest.approx(0.99999833)
+    assert first.probability == pytest.approx(described.golden.outputs["probabilities"][0][0], abs=1e-6)
 
 
 def test_an_image_is_a_file_or_its_numbers(service: httpx.Client, generated: ModuleType) -> None:

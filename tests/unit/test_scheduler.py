@@ -14,6 +14,7 @@ from app.inference import scheduler as scheduler_module
 from app.inference.pace import Pace
 from app.inference.scheduler import BEHIND_ALL, Limits, Scheduler
 from app.inference.signature import Tensors
+from app.inference.timing import Timing
 from app.metrics import Metrics
 from app.tally import ModelTally
 
@@ -357,14 +358,16 @@ def test_requests_of_one_turn_run_at_once_if_their_run_is_short_and_nothing_wait
     kind = batch.kind(rows(1))
 
     async def scene(scheduler: Scheduler) -> None:
-        results = scheduler.run_now([rows(1), rows(2, 3)], [1, 2], kind)
+        timings = [Timing(), Timing()]
+        results = scheduler.run_now([rows(1), rows(2, 3)], [1, 2], kind, timings)
         assert results is not None
         assert [result.tensors()["y"].ravel().tolist() for result in results] == [[2], [4, 6]]
-        assert scheduler.run_now([rows(*range(5))], [5], kind) is None  # more than the largest batch
-        assert scheduler.run_now([rows(1, width=2)], [1], batch.kind(rows(1, width=2))) is None  # never measured
-        assert scheduler.run_now([rows(float("nan"))], [1], kind) is None  # fails, so that the queue may look at it
+        assert all(0 < timing.arrived == timing.taken <= timing.began < timing.ended for timing in timings)
+        assert scheduler.run_now([rows(*range(5))], [5], kind, []) is None  # more than the largest batch
+        assert scheduler.run_now([rows(1, width=2)], [1], batch.kind(rows(1, width=2)), []) is None  # never measured
+        assert scheduler.run_now([rows(float("nan"))], [1], kind, []) is None  # fails, so that the queue may look at it
         waiting = await queued(scheduler, rows(4))
-        assert scheduler.run_now([rows(5)], [1], kind) is None  # it would overtake
+        assert scheduler.run_now([rows(5)], [1], kind, []) is None  # it would overtake
         await waiting
 
     play(run, limits(), scene, Pace({1: 1e-6, 4: 1e-6}, kind))

@@ -5,20 +5,17 @@ word: "Slow", "slow," and "(slow)" are "slow". A word that is not in it has numb
 for nothing.
 """
 
-import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from torch import Tensor
 
-from app.inference.session import Session
 from training.datasets.dataset import Reader
+from training.datasets.words import read
 
 MOST_WORDS = 5000
 """In the vocabulary."""
@@ -36,8 +33,6 @@ SPELLINGS = ("{}", "{}.", "{},", "{}!", "{}?", "{};", "{}:", '"{}"', "({})")
 
 TEXTS, WORDS = "texts", "words"
 """The tensors' names."""
-
-ROWS_AT_ONCE = 1024
 
 
 def vocabulary(texts: NDArray[np.object_]) -> dict[str, int]:
@@ -100,18 +95,9 @@ def reader(vocabulary: Mapping[str, int], columns: int, width: int) -> Reader:
 
 def words(reader: Reader, texts: NDArray[np.object_]) -> Tensor:
     """(rows, columns) -> (rows, columns, width), by the graph itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "reader.onnx"
-        file.write_bytes(reader.graph.SerializeToString())
-        session = Session(file)
-        parts = [session.run({TEXTS: part})[WORDS] for part in _parts(texts)]
-    return torch.from_numpy(np.concatenate(parts))
+    return read(reader, {TEXTS: texts})[WORDS]
 
 
 def _spellings(word: str) -> list[str]:
     cases = dict.fromkeys((word, word.capitalize(), word.upper()))
     return [form.format(case) for case in cases for form in SPELLINGS]
-
-
-def _parts(texts: NDArray[np.object_]) -> Sequence[NDArray[np.object_]]:
-    return [texts[start : start + ROWS_AT_ONCE] for start in range(0, len(texts), ROWS_AT_ONCE)]
