@@ -1,4 +1,5 @@
-"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, compress, sync."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, transfer, compress,
+sync."""
 
 import argparse
 import sys
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
+  python -m training transfer mnist             what is its pre-training worth, with few labels and with all?
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
   python -m training new iris                   begin a recipe of your own
 
@@ -76,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     swept = _command(commands, "range", sweep_recipe, "find a learning rate by a sweep over all of them", recipe=True)
     for command in (folds, swept):
         command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
+    what = "compare a recipe's pre-training with none, for few labels and for all"
+    _command(commands, "transfer", compare_transfer, what, recipe=True)
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
@@ -144,6 +148,11 @@ def fold_recipe(options: argparse.Namespace) -> int:
 
 def sweep_recipe(options: argparse.Namespace) -> int:
     print(run.sweep_rates(options.recipe, options.runs, options.seed))
+    return 0
+
+
+def compare_transfer(options: argparse.Namespace) -> int:
+    print(run.compare_transfer(options.recipe, options.runs))
     return 0
 
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from app.manifest import PAGE, Evaluation, Manifest, Parity
-from training import checkpoint, folds, range_test, reproducible
+from training import checkpoint, folds, range_test, reproducible, transfer
 from training.checkpoint import Checkpoint
 from training.compress import Compressed, compress
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
-from training.errors import RunNotFound, TrainingFailed, UnfitDataset
+from training.errors import RunNotFound, TrainingFailed, UnfitDataset, UnusableRecipe
 from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
 from training.folds import Fitted, Folds
@@ -65,21 +64,22 @@ def resume(name: str, runs: Path, folder: Path | None) -> Run:
     recipe = load(name)
     begun = Begun(name, recipe, _dataset(recipe), 0)
     told = json.loads((folder / BEGUN).read_text())
-    if told["settings"] != begun.made_from():
+    if told["settings"] != recipe.made_from(begun.dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder} began; fit it again")
     return _train(replace(begun, seed=told["seed"]), folder)
 
 
 def _train(begun: "Begun", folder: Path) -> Run:
     recipe, started = begun.recipe, time.perf_counter()
+    made_from = recipe.made_from(begun.dataset)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BEGUN).write_text(json.dumps({"seed": begun.seed, "settings": begun.made_from()}))
+    (folder / BEGUN).write_text(json.dumps({"seed": begun.seed, "settings": made_from}))
     trained = recipe.train(begun.dataset, begun.seed, folder)
     seconds = time.perf_counter() - started
     weights = trained.served.state_dict()
-    saved = Checkpoint(weights, trained.history, trained.seed, begun.made_from(), seconds, trained.threshold)
+    saved = Checkpoint(weights, trained.history, trained.seed, made_from, seconds, trained.threshold)
     checkpoint.save(saved, folder)
-    for left in (folder / BEGUN, *folder.glob("member-*.pt")):
+    for left in (folder / BEGUN, *folder.glob("pretraining-*.pt"), *folder.glob("member-*.pt")):
         left.unlink()
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / CURVES)
     return Run(begun.name, recipe, trained, folder, seconds)
@@ -104,6 +104,34 @@ def cross_validate(name: str, runs: Path, count: int, seed: int | None) -> Folds
     found = Folds(name, seed, rows, time.perf_counter() - started, figures)
     folds.save(found, _new_folder(name, runs))
     return found
+
+
+def compare_transfer(name: str, runs: Path) -> str:
+    """What the recipe's pre-training is worth, saved and as a table. Raises UnusableRecipe where it has none."""
+    recipe = load(name)
+    if recipe.pretrain is None:
+        raise UnusableRecipe(f"{name} is not pre-trained; `pretrain` in its recipe says on what")
+    folder = _new_folder(name, runs)
+    ways = {
+        "from scratch": replace(recipe, pretrain=None),
+        "body frozen": replace(recipe, pretrain=replace(recipe.pretrain, frozen=True)),
+        "all fine-tuned": replace(recipe, pretrain=replace(recipe.pretrain, frozen=False)),
+    }
+    measured = {told: partial(_fine_tuned, way, folder) for told, way in ways.items()}
+    table = transfer.compare(_dataset(recipe), measured, recipe.measures[0])
+    (folder / "transfer.md").write_text(f"{table}\n")
+    return f"{table}\n\n{folder}"
+
+
+def _fine_tuned(recipe: Recipe, folder: Path, dataset: Dataset, seed: int) -> float:
+    """The first measure on validation. Of one seed the pre-training is done once, whatever follows."""
+    kept = folder / f"seed-{seed}"
+    kept.mkdir(parents=True, exist_ok=True)
+    trained = recipe.train(dataset, seed, kept)
+    for left in kept.glob("member-*.pt"):
+        left.unlink()
+    validation = dataset.validation
+    return recipe.measures[0].of(predict(trained.served, validation), validation.targets.numpy())
 
 
 def sweep_rates(name: str, runs: Path, seed: int | None) -> str:
@@ -132,10 +160,6 @@ class Begun:
     dataset: Dataset
     seed: int
 
-    def made_from(self) -> dict[str, Any]:
-        """What its weights depend on, beside the seed."""
-        return self.recipe.settings() | self.dataset.identity()
-
 
 def _dataset(recipe: Recipe) -> Dataset:
     """Raises UnfitDataset with what its loader stumbled over."""
@@ -154,7 +178,7 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     saved = checkpoint.load(folder)
     reproducible.start(saved.seed)
     dataset = _dataset(recipe)
-    if saved.settings != recipe.settings() | dataset.identity():
+    if saved.settings != recipe.made_from(dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder}; fit it again")
     served = recipe.untrained(dataset)
     try:
@@ -242,7 +266,7 @@ def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Ma
         "epochs": len(trained.history.epochs),
         "best_epoch": trained.history.best_epoch,
         "epsilon": trained.history.epsilon,
-        "settings": recipe.settings(),
+        "settings": recipe.settings() | recipe.pretrain_data(),
         "versions": reproducible.versions(),
         "curves": curves(trained.history, recipe.measures[0].name),
     }
