@@ -21,7 +21,7 @@ LABELS = (100, 500)
 
 SEEDS = (1, 2, 3)
 
-EPOCH_ROWS = 1000
+EPOCH_ROWS = 500
 """Few labels are repeated to so many rows."""
 
 Way = Callable[[Dataset, int], float]

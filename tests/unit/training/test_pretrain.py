@@ -179,7 +179,7 @@ def test_few_labels_have_every_class_and_come_as_often_as_an_epoch_has_room() ->
 
     assert len(few.train) == transfer.EPOCH_ROWS
     assert len(few.train.inputs["image"].unique(dim=0)) == 100
-    assert few.train.targets.bincount().min() >= 90
+    assert few.train.targets.bincount().min() >= 45
     assert few.validation is dataset.validation
     assert not torch.equal(few.train.targets, transfer.with_labels(dataset, 100, seed=2).train.targets)
 
@@ -192,8 +192,8 @@ def test_the_table_of_a_transfer_has_every_way_with_few_labels_and_with_all() ->
 
     assert " ".join(table[0]) == "labels, accuracy | rows | seeds"
     assert [" ".join(line) for line in table[2:]] == [
-        "100 | 1000.0000 ± 0.0000 | 2.0000 ± 1.0000",
-        "500 | 1000.0000 ± 0.0000 | 2.0000 ± 1.0000",
+        "100 | 500.0000 ± 0.0000 | 2.0000 ± 1.0000",
+        "500 | 500.0000 ± 0.0000 | 2.0000 ± 1.0000",
         f"{len(dataset.train):,} | {len(dataset.train)}.0000 ± 0.0000 | 2.0000 ± 1.0000",
     ]
 
