@@ -29,11 +29,11 @@ recipe = Recipe(
     network=partial(VisionTransformer, brightest=255.0, patch=7, width=64, layers=4, heads=4, dropout=0.1),
     steps=Steps(
         loss=cross_entropy,
-        epochs=6,
+        epochs=10,
         batch_size=64,
         learning_rate=1e-3,
         weight_decay=0.05,
-        patience=6,
+        patience=10,
         schedule=partial(one_cycle, peak=3.0),
         augment=partial(shift_and_rotate, pixels=0, degrees=0, mirrored=True),
     ),
