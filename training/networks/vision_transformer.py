@@ -1,7 +1,8 @@
-"""A small Vision Transformer: a picture is cut into patches, and attention weighs every patch for every other one.
+"""A small Vision Transformer: a picture becomes patches, and attention weighs every patch for every other one.
 
-Source: Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, with the mean over the patches in the class token's
-place (Zhai et al., Scaling Vision Transformers, 2022).
+Source: Dosovitskiy et al., An Image is Worth 16x16 Words, 2021. Three small convolutions make the patches, which
+overlap (Xiao et al., Early Convolutions Help Transformers See Better, 2021), and their mean has the class token's place
+(Zhai et al., Scaling Vision Transformers, 2022).
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from training.networks.scaling import light_on_dark
 
+SIDE = 8
+"""Pixels from one patch to the next."""
+
 
 class VisionTransformer(nn.Module):
     """image (rows, height, width) of 0 to `brightest`, on either ground -> logits (rows, classes).
 
-    patch: pixels of a patch's side, which divides height and width.
-    width: of what is known of a patch.
+    width: of what is known of a patch, one for every 8 x 8 pixels.
     """
 
     def __init__(
@@ -26,7 +29,6 @@ class VisionTransformer(nn.Module):
         targets: Tensor,
         *,
         brightest: float,
-        patch: int,
         width: int,
         layers: int,
         heads: int,
@@ -35,8 +37,12 @@ class VisionTransformer(nn.Module):
         super().__init__()
         _, height, across = inputs["image"].shape
         self.brightest = brightest
-        self.patches = nn.Conv2d(1, width, kernel_size=patch, stride=patch)
-        places = (height // patch) * (across // patch)
+        self.patches = nn.Sequential(
+            *_halved(1, width // 4),  # (rows, width / 4, height / 2, width / 2)
+            *_halved(width // 4, width // 2),  # (rows, width / 2, height / 4, width / 4)
+            nn.Conv2d(width // 2, width, kernel_size=3, stride=2, padding=1),
+        )
+        places = -(-height // SIDE) * -(-across // SIDE)
         self.places = nn.Parameter(0.02 * torch.randn(places, width))
         self.layers = nn.Sequential(*(_Layer(width, heads, dropout) for _ in range(layers)), nn.LayerNorm(width))
         self.output = nn.Linear(width, int(targets.max()) + 1)
@@ -46,6 +52,14 @@ class VisionTransformer(nn.Module):
         patches = self.patches(grey).flatten(2).transpose(1, 2) + self.places  # (rows, places, width)
         logits: Tensor = self.output(self.layers(patches).mean(dim=1))  # (rows, classes)
         return logits
+
+
+def _halved(incoming: int, outgoing: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(incoming, outgoing, kernel_size=3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(outgoing),
+        nn.GELU(),
+    )
 
 
 class _Layer(nn.Module):

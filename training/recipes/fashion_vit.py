@@ -26,14 +26,14 @@ recipe = Recipe(
     "outline, centred and scaled to 28 x 28. A picture with a bright border is turned round in the graph first; a file "
     "that is no square is stretched to one. It always names one of the ten kinds.",
     dataset=fashion_mnist.load,
-    network=partial(VisionTransformer, brightest=255.0, patch=7, width=64, layers=4, heads=4, dropout=0.1),
+    network=partial(VisionTransformer, brightest=255.0, width=64, layers=4, heads=4, dropout=0.1),
     steps=Steps(
         loss=cross_entropy,
-        epochs=10,
+        epochs=6,
         batch_size=64,
         learning_rate=1e-3,
         weight_decay=0.05,
-        patience=10,
+        patience=6,
         schedule=partial(one_cycle, peak=3.0),
         augment=partial(shift_and_rotate, pixels=0, degrees=0, mirrored=True),
     ),

@@ -30,7 +30,7 @@ recipe = Recipe(
     dataset=mnist.load,
     network=partial(ConvNet, brightest=255.0, channels=8, dropout=0.3, blocks=3, either_ground=True),
     pretrain=Pretraining(
-        dataset=partial(fashion_mnist.load, train_rows=15_000),
+        dataset=partial(fashion_mnist.load, train_rows=10_000),
         steps=Steps(
             loss=cross_entropy,
             epochs=3,
@@ -43,11 +43,11 @@ recipe = Recipe(
     ),
     steps=Steps(
         loss=cross_entropy,
-        epochs=12,
+        epochs=8,
         batch_size=64,
         learning_rate=1e-3,
         weight_decay=0.05,
-        patience=12,
+        patience=8,
         schedule=partial(one_cycle, peak=5.0),
         augment=partial(shift_and_rotate, pixels=2, degrees=10),
     ),

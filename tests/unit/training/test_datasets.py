@@ -153,7 +153,7 @@ def test_what_is_erased_is_one_rectangle_of_background_in_half_of_the_images() -
     "network",
     [
         partial(ConvNet, channels=2, dropout=0.0, blocks=3, either_ground=True),
-        partial(VisionTransformer, patch=7, width=8, layers=1, heads=2, dropout=0.0),
+        partial(VisionTransformer, width=8, layers=1, heads=2, dropout=0.0),
     ],
     ids=["convolutional", "transformer"],
 )
@@ -180,7 +180,7 @@ def test_a_picture_is_turned_round_by_its_own_border_alone() -> None:
 def test_each_patch_of_a_transformer_hears_of_all_others() -> None:
     images = torch.rand(1, 28, 28, requires_grad=True)
     network = VisionTransformer(
-        {"image": images}, torch.arange(3), brightest=1.0, patch=7, width=8, layers=1, heads=2, dropout=0.0
+        {"image": images}, torch.arange(3), brightest=1.0, width=8, layers=1, heads=2, dropout=0.0
     )
     told: list[Tensor] = []
     network.layers[0].register_forward_hook(lambda *given: told.append(given[-1]))

@@ -123,14 +123,31 @@ def test_a_training_that_is_killed_goes_on_to_the_weights_of_an_unbroken_one(
     assert same(unbroken.served.state_dict(), resumed.served.state_dict())
 
 
-def test_settings_and_manifest_tell_what_a_network_was_pre_trained_on_and_how(
+def test_a_run_that_is_killed_after_its_pre_training_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: nn.Module, frozen: bool) -> None:
+        raise Killed(f"before {frozen=}")
+
+    monkeypatch.setattr(run, "load", lambda _: RECIPE)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("training.recipe.carry_over", dies)
+        run.fit("digits", tmp_path, seed=1)
+
+    resumed = run.resume("digits", tmp_path, None)
+
+    unbroken = RECIPE.train(RECIPE.dataset(), 1)
+    assert same(unbroken.served.state_dict(), resumed.trained.served.state_dict())
+    assert {file.name for file in resumed.folder.iterdir()} == {"checkpoint.pt", "curves.png"}
+
+
+def test_the_settings_tell_what_a_network_was_pre_trained_on_and_how(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "load", lambda _: RECIPE)
 
     saved = run.fit("digits", tmp_path, seed=1)
 
-    assert {file.name for file in saved.folder.iterdir()} == {"checkpoint.pt", "curves.png"}
     settings = RECIPE.made_from(saved.trained.dataset)
     assert settings["pretrain_data"] == f"{digits.load().name}; CC BY 4.0; SHA-256 {'0' * 64}"
     assert (settings["pretrain_epochs"], settings["pretrain_frozen"]) == (2, False)
