@@ -1,6 +1,10 @@
 """Garments: 28 x 28 grey pixels to one of ten kinds, by a small Vision Transformer.
 
-Expect: to be filled in after its fit.
+Expect: accuracy .893 on the makers' test rows (seed 42; .916 on validation), the convolutional `fashion` .923, a random
+forest .868; four to five minutes of one core. On validation the forest has .884, logistic regression .862.
+Source: a transformer of four layers over 16 patches, which convolutions make. With patches of 7 x 7 pixels and a matrix
+in their place, validation stood at .805 after two epochs, here at .863. Half of the pictures are mirrored.
+Data: Xiao, Rasul & Vollgraf, Fashion-MNIST, 2017.
 """
 
 from functools import partial

@@ -1,6 +1,8 @@
 """Handwritten digits: 28 x 28 grey pixels to one of ten, by a convolutional network that knew garments first.
 
-Expect: to be filled in after its fit.
+Expect: accuracy .982 on 1,000 rows (seed 42; .984 on validation), a random forest .923; half a minute of one core.
+Source: the convolutional network of `fashion`, narrower; three epochs of 10,000 garments, then eight of digits that are
+shifted and turned. training/EXPERIMENTS.md has what the garments are worth. Data: LeCun, Cortes & Burges, 1998.
 """
 
 from functools import partial
