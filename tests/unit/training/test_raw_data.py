@@ -237,4 +237,4 @@ def test_mnist_is_whole() -> None:
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [3000, 1000, 1000]
     for part in (dataset.train, dataset.validation, dataset.test):
         assert len(set(part.targets.bincount().tolist())) == 1
-        assert (part.inputs["image"].min(), part.inputs["image"].max()) == (0, 255)
+        assert (part.inputs["image"].min().item(), part.inputs["image"].max().item()) == (0, 255)
