@@ -22,31 +22,12 @@ def shift_and_rotate(
     angle = math.radians(degrees) * _between_minus_one_and_one(count, generator)
     shift = [2 * pixels / side * _between_minus_one_and_one(count, generator) for side in reversed(size)]
     cos, sin = torch.cos(angle), torch.sin(angle)
-    hand = torch.sign(_between_minus_one_and_one(count, generator)) if mirrored else torch.ones(count)
+    turned = _between_minus_one_and_one(count, generator) < 0 if mirrored else torch.zeros(count, dtype=torch.bool)
+    hand = torch.where(turned, -1.0, 1.0)
     matrices = torch.stack([hand * cos, -sin, shift[0], hand * sin, cos, shift[1]], dim=1).reshape(count, 2, 3)
     grid = affine_grid(matrices, [count, 1, *size], align_corners=False)
     moved = grid_sample(images.unsqueeze(1), grid, align_corners=False).squeeze(1)  # (rows, height, width)
     return Rows({name: moved}, rows.targets)
-
-
-def erase(rows: Rows, generator: Generator, *, share: float) -> Rows:
-    """In every second image or so a rectangle of up to `share` of each side's length becomes background, 0.
-
-    rows: one input, images (rows, height, width). Source: Zhong et al., Random Erasing, 2017.
-    """
-    [(name, images)] = rows.inputs.items()
-    count, height, width = images.shape
-    inside = [_stretch(count, side, share, generator) for side in (height, width)]
-    gone = inside[0][:, :, None] & inside[1][:, None, :] & (torch.rand(count, generator=generator) < 0.5)[:, None, None]
-    return Rows({name: images.masked_fill(gone, 0)}, rows.targets)
-
-
-def _stretch(count: int, side: int, share: float, generator: Generator) -> Tensor:
-    """(count, side) of bool: which pixels of a side lie within a stretch of it."""
-    length = share * side * torch.rand(count, 1, generator=generator)
-    start = (side - length) * torch.rand(count, 1, generator=generator)
-    pixels = torch.arange(side)
-    return (start <= pixels) & (pixels < start + length)
 
 
 def _between_minus_one_and_one(count: int, generator: Generator) -> Tensor:

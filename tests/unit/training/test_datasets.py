@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.datasets import breast_cancer, diabetes, digits, four_points
-from training.datasets.augment import erase, shift_and_rotate
+from training.datasets.augment import shift_and_rotate
 from training.datasets.dataset import Column, Dataset, NotAName, Rows, divide, fingerprint
 from training.networks.convnet import ConvNet
 from training.networks.perceptron import Classifier
@@ -132,21 +132,6 @@ def test_a_mirrored_image_is_the_image_or_its_mirror_image() -> None:
     turned = [torch.allclose(one, other.flip(1), atol=1e-5) for one, other in zip(seen, images, strict=True)]
     assert all(one != other for one, other in zip(kept, turned, strict=True))
     assert 70 < sum(turned) < 130
-
-
-def test_what_is_erased_is_one_rectangle_of_background_in_half_of_the_images() -> None:
-    images = torch.ones(200, 10, 12)
-
-    seen = erase(Rows({"image": images}, torch.arange(200)), torch.Generator().manual_seed(0), share=0.5).inputs[
-        "image"
-    ]
-
-    gone = seen == 0
-    assert ((seen == 1) | gone).all()
-    rows, columns = gone.any(dim=2), gone.any(dim=1)
-    assert torch.equal(gone, rows[:, :, None] & columns[:, None, :])
-    assert rows.sum(dim=1).max() <= 6 and columns.sum(dim=1).max() <= 7
-    assert 50 < gone.flatten(1).any(dim=1).sum() < 130
 
 
 @pytest.mark.parametrize(
