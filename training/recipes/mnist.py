@@ -2,9 +2,9 @@
 
 Expect: accuracy .982 on 1,000 rows (seed 42; .984 on validation), a random forest .923; half a minute of one core.
 Source: the convolutional network of `fashion`, narrower; three epochs of 10,000 garments, then eight of digits that are
-shifted and turned. The garments are no gain: from scratch it has .982 +- .004 on validation over three seeds, after them
-.984 +- .002, and with 100 or 500 labels they are level too. training/EXPERIMENTS.md has the table. It is the example of
-how a recipe is pre-trained. Data: LeCun, Cortes & Burges, 1998.
+shifted and turned. The garments are no gain: from scratch it has .982 +- .004 on validation over three seeds, after
+them .984 +- .002, and with 100 or 500 labels they are level too; training/EXPERIMENTS.md has the table. It is the
+example of how a recipe is pre-trained. Data: LeCun, Cortes & Burges, 1998.
 """
 
 from functools import partial
