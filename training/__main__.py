@@ -1,4 +1,5 @@
-"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, search, compress, sync."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, search, transfer, compress,
+sync."""
 
 import argparse
 import math
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
   python -m training search diabetes            which values are better? Optuna tries; call it again to go on
+  python -m training transfer mnist             what is its pre-training worth, with few labels and with all?
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
   python -m training new iris                   begin a recipe of your own
 
@@ -93,6 +95,8 @@ def parser() -> argparse.ArgumentParser:
     tried.add_argument("--minutes", type=tables.minutes, help="to take (default: 10, without end if --trials is given)")
     for command in (folds, swept, tried):
         command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
+    what = "compare a recipe's pre-training with none, for few labels and for all"
+    _command(commands, "transfer", compare_transfer, what, recipe=True)
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
@@ -198,6 +202,11 @@ def search_recipe(options: argparse.Namespace) -> int:
     )
     print(f"{found.text()}\n\n{found.folder}")
     return _fail("interrupted; the same command goes on") if found.interrupted else 0
+
+
+def compare_transfer(options: argparse.Namespace) -> int:
+    print(run.compare_transfer(options.recipe, options.runs))
+    return 0
 
 
 def compress_run(options: argparse.Namespace) -> int:

@@ -177,7 +177,7 @@ class _Fitting:
 
     def learn(self, train: Rows) -> float:
         """One step a batch; the mean loss over the rows, each as it was before its step."""
-        self._learning.train()
+        _train(self._learning)
         total, seen = 0.0, 0
         for index in self._batches():
             batch = train.take(index)
@@ -252,6 +252,15 @@ class _Fitting:
         torch.set_rng_state(state["chance"])
         self.epochs = [Epoch(*epoch) for epoch in state["epochs"]]
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+
+
+def _train(network: nn.Module) -> None:
+    """As PyTorch's, but that layers whose weights are frozen answer as they will: their running means stay too."""
+    network.train()
+    for layer in network.modules():
+        weights = list(layer.parameters(recurse=False))
+        if weights and not any(one.requires_grad for one in weights):
+            layer.eval()
 
 
 def read(file: Path) -> dict[str, Any] | None:

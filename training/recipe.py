@@ -22,6 +22,7 @@ from training.evaluate import predict
 from training.fit import History, Steps, Watch, fit
 from training.metrics import Array, Measure
 from training.networks.served import Head, Served, as_it_is
+from training.pretrain import Pretraining, carry_over
 from training.processes import ALONE, Processes
 from training.verify import check_probabilities
 
@@ -45,6 +46,7 @@ class Recipe:
     """In the order of the run.
 
     network:   built from the training split's inputs and targets, so that its scaling is fitted on them alone.
+    pretrain:  what it learns before that, and goes on from.
     steps:     how it is fitted.
     members:   networks of seeds one behind the other, whose answers are averaged in one graph.
     head:      turns a network's output into the answer that is served.
@@ -68,6 +70,7 @@ class Recipe:
 
     dataset: Callable[[], Dataset]
     network: Callable[[Mapping[str, Tensor], Tensor], nn.Module]
+    pretrain: Pretraining | None = None
     steps: Steps
     seed: int = 42
     members: int = 1
@@ -99,35 +102,57 @@ class Recipe:
     ) -> Trained:
         """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head.
 
-        folder: where the state of each member is kept, so that a training that is killed goes on.
-        watch, processes: see `fit`.
+        folder: where the state of each member and of its pre-training is kept, so that a killed training goes on.
+        watch, processes: see `fit`; the first is told of the recipe's own data alone.
         """
         reproducible.start(seed)
         served = self.untrained(dataset)
         validation = dataset.validation
         if self.answers_of(dataset)[0].kind == "probabilities":
             check_probabilities(predict(served, validation), dataset.target.labels)
+        first = self.pretrain.dataset() if self.pretrain else None
         histories = []
-        for number, member in enumerate(served.members):
-            alone = Served([member], self.head, split_into(self.answers_of(dataset)))
-            if number:
-                torch.manual_seed(seed + number)
-            history = fit(
-                member,
-                dataset.train,
-                validation,
-                self.steps,
-                score=partial(_score, self.measures[0], alone, validation),
-                seed=seed + number,
-                state=folder / f"member-{number + 1}.pt" if folder else None,
-                watch=watch,
-                processes=processes,
-            )
-            histories.append(history)
+        for number, member in enumerate(served.members, start=1):
+            if number > 1:
+                torch.manual_seed(seed + number - 1)
+            if first:
+                state = _file(folder, f"pretraining-{number}.pt")
+                self._pretrain(member, first, seed + number - 1, state, processes)
+            state = _file(folder, f"member-{number}.pt")
+            histories.append(self._fit(member, dataset, self.steps, seed + number - 1, state, watch, processes))
         if self.calibrate:
             fit_temperature(served, validation)
         threshold = self.threshold_of(partial(predict, served), validation)
         return Trained(dataset, served, histories[0], seed, threshold)
+
+    def _pretrain(self, member: nn.Module, first: Dataset, seed: int, state: Path | None, processes: Processes) -> None:
+        assert self.pretrain
+        taught = self.network(first.train.inputs, first.train.targets)
+        self._fit(taught, first, self.pretrain.steps, seed, state, None, processes)
+        carry_over(taught, member, frozen=self.pretrain.frozen)
+
+    def _fit(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        steps: Steps,
+        seed: int,
+        state: Path | None,
+        watch: Watch | None,
+        processes: Processes,
+    ) -> History:
+        alone = Served([network], self.head, split_into(self.answers_of(dataset)))
+        return fit(
+            network,
+            dataset.train,
+            dataset.validation,
+            steps,
+            score=partial(_score, self.measures[0], alone, dataset.validation),
+            seed=seed,
+            state=state,
+            watch=watch,
+            processes=processes,
+        )
 
     def threshold_of(self, predict: Callable[[Rows], Array], validation: Rows) -> float | None:
         """The one that suits a method best, chosen on validation; None where the likelier label is answered."""
@@ -144,16 +169,37 @@ class Recipe:
 
     def settings(self) -> dict[str, str | int | float | bool | None]:
         """What training depends on, beside the seed and the data, in words and numbers."""
-        steps = {one.name: getattr(self.steps, one.name) for one in fields(self.steps)}
         return {
             "network": _in_words(self.network),
+            **self._pretraining(),
             "optimiser": "AdamW",
-            **{name: _plain(value) for name, value in steps.items()},
+            **_steps_in_words(self.steps),
             "members": self.members,
             "head": _in_words(self.head),
             "calibrate": self.calibrate,
             "threshold": _in_words(self.threshold) if self.threshold else None,
         }
+
+    def _pretraining(self) -> dict[str, str | int | float | bool | None]:
+        if self.pretrain is None:
+            return {}
+        return {
+            "pretrain_rows": _in_words(self.pretrain.dataset),
+            "pretrain_frozen": self.pretrain.frozen,
+            **{f"pretrain_{name}": value for name, value in _steps_in_words(self.pretrain.steps).items()},
+        }
+
+    def made_from(self, dataset: Dataset) -> dict[str, str | int | float | bool | None]:
+        """What weights that are trained on this data set depend on, beside the seed."""
+        return self.settings() | self.pretrain_data() | dataset.identity()
+
+    def pretrain_data(self) -> dict[str, str]:
+        """What it is pre-trained on, which is loaded for that; empty where it is not."""
+        return {"pretrain_data": self.pretrain.data()} if self.pretrain else {}
+
+
+def _file(folder: Path | None, name: str) -> Path | None:
+    return folder / name if folder else None
 
 
 Search = Callable[[optuna.Trial], Recipe]
@@ -207,6 +253,10 @@ def _in_words(part: Callable[..., object]) -> str:
     if not isinstance(part, partial):
         return str(getattr(part, "__name__", type(part).__name__))
     return f"{_in_words(part.func)}({', '.join(f'{key}={value!r}' for key, value in part.keywords.items())})"
+
+
+def _steps_in_words(steps: Steps) -> dict[str, str | int | float | bool | None]:
+    return {one.name: _plain(getattr(steps, one.name)) for one in fields(steps)}
 
 
 def _plain(value: Any) -> str | int | float | bool | None:

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from app.manifest import PAGE, Evaluation, Manifest, Parity
-from training import checkpoint, folds, range_test, reproducible
+from training import checkpoint, folds, range_test, reproducible, transfer
 from training.checkpoint import Checkpoint
 from training.compress import Compressed, compress
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
-from training.errors import NotTogether, ProcessLost, RunNotFound, TrainingFailed, UnfitDataset
+from training.errors import NotTogether, ProcessLost, RunNotFound, TrainingFailed, UnfitDataset, UnusableRecipe
 from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
 from training.folds import Fitted, Folds
@@ -68,7 +68,7 @@ def resume(name: str, runs: Path, folder: Path | None, processes: Processes = AL
     recipe = load(name)
     begun = Begun(name, recipe, dataset_of(recipe), 0)
     told = json.loads((folder / BEGUN).read_text())
-    if told["settings"] != begun.made_from():
+    if told["settings"] != recipe.made_from(begun.dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder} began; fit it again")
     return _train(replace(begun, seed=told["seed"]), folder, processes)
 
@@ -86,7 +86,7 @@ def assist(name: str, processes: Processes) -> None:
     seed, wanted = told
     recipe = load(name)
     begun = Begun(name, recipe, dataset_of(recipe), seed)
-    if begun.made_from() != wanted:
+    if recipe.made_from(begun.dataset) != wanted:
         raise NotTogether(f"process {processes.rank} has another {name}, or other data, than the first process")
     with suppress(TrainingFailed, KeyboardInterrupt):
         recipe.train(begun.dataset, seed, processes=processes)
@@ -102,18 +102,19 @@ def finish(name: str, runs: Path) -> Run:
 
 def _train(begun: "Begun", folder: Path, processes: Processes) -> Run:
     recipe, started = begun.recipe, time.perf_counter()
+    made_from = recipe.made_from(begun.dataset)
     folder.mkdir(parents=True, exist_ok=True)
     hidden = folder / f".{BEGUN}"
-    hidden.write_text(json.dumps({"seed": begun.seed, "settings": begun.made_from()}))
+    hidden.write_text(json.dumps({"seed": begun.seed, "settings": made_from}))
     hidden.replace(folder / BEGUN)
-    processes.agreed((begun.seed, begun.made_from()))
+    processes.agreed((begun.seed, made_from))
     trained = recipe.train(begun.dataset, begun.seed, folder, processes=processes)
     seconds = time.perf_counter() - started
     weights = trained.served.state_dict()
-    saved = Checkpoint(weights, trained.history, trained.seed, begun.made_from(), seconds, trained.threshold)
+    saved = Checkpoint(weights, trained.history, trained.seed, made_from, seconds, trained.threshold)
     checkpoint.save(saved, folder)
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / CURVES)
-    for left in (*folder.glob("*member-*.pt"), folder / BEGUN):
+    for left in (*folder.glob("*member-*.pt"), *folder.glob("*pretraining-*.pt"), folder / BEGUN):
         left.unlink()
     return Run(begun.name, recipe, trained, folder, seconds)
 
@@ -137,6 +138,34 @@ def cross_validate(name: str, runs: Path, count: int, seed: int | None) -> Folds
     found = Folds(name, seed, rows, time.perf_counter() - started, figures)
     folds.save(found, new_folder(name, runs))
     return found
+
+
+def compare_transfer(name: str, runs: Path) -> str:
+    """What the recipe's pre-training is worth, saved and as a table. Raises UnusableRecipe where it has none."""
+    recipe = load(name)
+    if recipe.pretrain is None:
+        raise UnusableRecipe(f"{name} is not pre-trained; `pretrain` in its recipe says on what")
+    folder = new_folder(name, runs)
+    ways = {
+        "from scratch": replace(recipe, pretrain=None),
+        "body frozen": replace(recipe, pretrain=replace(recipe.pretrain, frozen=True)),
+        "all fine-tuned": replace(recipe, pretrain=replace(recipe.pretrain, frozen=False)),
+    }
+    measured = {told: partial(_fine_tuned, way, folder) for told, way in ways.items()}
+    table = transfer.compare(dataset_of(recipe), measured, recipe.measures[0])
+    (folder / "transfer.md").write_text(f"{table}\n")
+    return f"{table}\n\n{folder}"
+
+
+def _fine_tuned(recipe: Recipe, folder: Path, dataset: Dataset, seed: int) -> float:
+    """The first measure on validation. Of one seed the pre-training is done once, whatever follows."""
+    kept = folder / f"seed-{seed}"
+    kept.mkdir(parents=True, exist_ok=True)
+    trained = recipe.train(dataset, seed, kept)
+    for left in kept.glob("member-*.pt"):
+        left.unlink()
+    validation = dataset.validation
+    return recipe.measures[0].of(predict(trained.served, validation), validation.targets.numpy())
 
 
 def sweep_rates(name: str, runs: Path, seed: int | None) -> str:
@@ -166,10 +195,6 @@ class Begun:
     dataset: Dataset
     seed: int
 
-    def made_from(self) -> dict[str, Any]:
-        """What its weights depend on, beside the seed."""
-        return self.recipe.settings() | self.dataset.identity()
-
 
 def dataset_of(recipe: Recipe) -> Dataset:
     """Raises UnfitDataset with what its loader stumbled over."""
@@ -188,7 +213,7 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     saved = checkpoint.load(folder)
     reproducible.start(saved.seed)
     dataset = dataset_of(recipe)
-    if saved.settings != recipe.settings() | dataset.identity():
+    if saved.settings != recipe.made_from(dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder}; fit it again")
     served = recipe.untrained(dataset)
     try:
@@ -276,7 +301,7 @@ def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Ma
         "epochs": len(trained.history.epochs),
         "best_epoch": trained.history.best_epoch,
         "epsilon": trained.history.epsilon,
-        "settings": recipe.settings(),
+        "settings": recipe.settings() | recipe.pretrain_data(),
         "versions": reproducible.versions(),
         "curves": curves(trained.history, recipe.measures[0].name),
     }

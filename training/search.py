@@ -134,7 +134,7 @@ class Searched:
         asked = study.begin(higher_is_better=True, warm_up=0).ask()
         self._drawn(asked)
         space = {name: distribution_to_json(one) for name, one in asked.distributions.items()}
-        made_from = (self.recipe.settings() | self.dataset.identity(), self.recipe.measures[0].name, space, self.seed)
+        made_from = (self.recipe.made_from(self.dataset), self.recipe.measures[0].name, space, self.seed)
         return f"{self.name} {hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:8]}"
 
     def measure_own(self, kept: optuna.Study) -> None:
