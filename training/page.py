@@ -137,7 +137,8 @@ def _outcome(shown: Shown) -> list[str]:
 def _importance(weights: dict[str, float], measure: Measure) -> list[str]:
     if len(weights) < 2:
         return []
-    drawn = plots.importance(weights, measure.name)
+    label = f"{measure.name.replace('_', ' ')} lost when it is shuffled, on the validation rows"
+    drawn = plots.importance(weights, label)
     return [
         "<h2>What counts</h2>",
         _figure(drawn, "Permutation importance: the mean of three shuffles of each feature."),

@@ -329,6 +329,19 @@ def test_a_picture_is_chosen_or_dropped_shown_and_sent(browser: Browser, address
         expect(page.locator(".problem")).to_contain_text("not a PNG, JPEG or WebP image")
 
 
+def test_a_picture_on_white_of_any_size_is_dropped_on_a_drawing_pad_and_answered(
+    browser: Browser, address: str
+) -> None:
+    told = httpx.get(f"{address}/v1/models/mnist/metadata").json()
+    digit = np.array(told["example"]["instances"][0]["image"], np.uint8)
+    on_white = np.kron(255 - digit, np.ones((9, 9), np.uint8))
+    with visiting(browser, f"{address}/#/models/mnist") as page:
+        page.get_by_role("button", name="Clear").click()
+        page.locator(".drop").evaluate(DROP, b64(picture(on_white))["b64"])
+        expect(predict(page).locator(".said")).to_contain_text(re.compile(r"^\s*0"))
+        expect(page.locator(".seen")).to_have_attribute("aria-label", re.compile("28 by 28 pixels, [5-9]\\d\\d"))
+
+
 def test_a_sound_is_chosen_can_be_heard_and_is_sent(browser: Browser, address: str) -> None:
     clip = sound(np.full(800, 0.5, np.float32), 8000)
     with visiting(browser, f"{address}/#/models/clip") as page:

@@ -214,6 +214,7 @@ def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> N
             "training.recipe",
             "training.run",
             "training.new",
+            "training.search",
             "training.tables.command",
             "training.tables.make",
             "training.__main__",
