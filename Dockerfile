@@ -22,7 +22,7 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
         --output-file /opt/headrace/sbom.cdx.json /opt/headrace/bin/python \
     && find /opt/headrace -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
-    && /opt/headrace/bin/python -P -c "import app.__main__, app.main, app.protocols.media"
+    && /opt/headrace/bin/python -P -c "import app.__main__, app.main, app.protocols.media, app.tracing"
 
 FROM python:3.11-slim
 COPY --from=build /opt/headrace /opt/headrace

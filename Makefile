@@ -26,7 +26,7 @@ help:
 	@echo "make lint | make format   ruff and mypy"
 
 setup: .venv/.serving
-develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched
+develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched .cache/helm/.fetched
 
 .venv/.serving: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -34,8 +34,9 @@ develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched
 	touch $@
 
 .venv/.developing: pyproject.toml .venv/.serving
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,train,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,grpc,remote,train,test]'
 	tests/install
+	training/datasets/install
 	touch $@
 
 # The KServe SDK, whose pins contradict ours, for the tests that call the service with it.
@@ -48,6 +49,11 @@ develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched
 .cache/real-models/.fetched: tests/real_models.py .venv/.developing
 	$(BIN)/python -m tests.real_models
 	touch $@
+
+# Renders the chart in the tests: 37 MB, fetched once.
+.cache/helm/.fetched: tests/helm.py .venv/.developing
+	$(BIN)/python -m tests.helm
+	mkdir -p $(@D) && touch $@
 
 serve: setup
 	$(BIN)/python -m app serve --models models

@@ -10,6 +10,10 @@ from pydantic_settings import CliApp, SettingsError
 from app import workers
 from app.keys import SCOPES, made, read_keys
 from app.manifest import explain
+from app.remote.address import check as check_address
+from app.remote.address import is_remote
+from app.remote.cache import opened
+from app.remote.process import fetched
 from app.settings import Settings, table
 
 HELP = """usage: python -m app COMMAND [--help]
@@ -18,7 +22,7 @@ Headrace serves the trained networks of a model repository over HTTP.
 
   serve    answer predictions:        python -m app serve --models models --port 8000
   check    open every model and say whether and how it would be served, then end:
-                                      python -m app check models
+                                      python -m app check models, or an address such as s3://bucket/models
   key      make an API key for --keys-file: prints the key, once, and its entry:
                                       python -m app key NAME infer read
   settings every setting of serve with its variable, flag and default
@@ -53,10 +57,8 @@ def _serve(arguments: list[str]) -> int:
     except (ValidationError, SettingsError) as error:
         print(f"serve: {explain(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
         return 2
-    if not settings.models.is_dir():
-        print(f"serve: no folder {settings.models}; --models names the model repository", file=sys.stderr)
-        return 2
     try:
+        _check_models(settings)
         _read_files(settings)
     except (OSError, ValueError) as error:
         print(f"serve: {error}", file=sys.stderr)
@@ -66,6 +68,15 @@ def _serve(arguments: list[str]) -> int:
     except OSError as error:
         print(f"serve: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def _check_models(settings: Settings) -> None:
+    """Raises OSError, ValueError unless there is a folder, or an address that can be read here."""
+    if is_remote(settings.models):
+        check_address(settings.models)
+        opened(settings.mirror, settings.models)
+    elif not Path(settings.models).is_dir():
+        raise ValueError(f"no folder {settings.models}; --models names the model repository")
 
 
 def _read_files(settings: Settings) -> None:
@@ -105,12 +116,20 @@ def _check(arguments: list[str]) -> int:
     if arguments in (["-h"], ["--help"]):
         print(HELP)
         return 0
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        print("usage: python -m app check FOLDER", file=sys.stderr)
+    if len(arguments) != 1 or not (is_remote(arguments[0]) or Path(arguments[0]).is_dir()):
+        print("usage: python -m app check FOLDER|ADDRESS", file=sys.stderr)
         return 2
     from app import check  # it opens models, which the supervisor of `serve` does not: so that has no onnxruntime
 
-    return check.run(Path(arguments[0]))
+    if not is_remote(arguments[0]):
+        return check.run(Path(arguments[0]), {})
+    try:
+        check_address(arguments[0])
+        with fetched(arguments[0]) as (folder, not_taken):
+            return check.run(folder, not_taken)
+    except (OSError, ValueError) as error:
+        print(f"check: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

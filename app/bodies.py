@@ -67,7 +67,8 @@ async def _read_parts(request: Request) -> list[bytes]:
         raise CallerGone("the caller hung up before the end of the body") from error
     if inflater:
         inflater.finish()
-    CURRENT.get().read_at = perf_counter()
+    if timing := CURRENT.get(None):
+        timing.read_at = perf_counter()
     return parts
 
 

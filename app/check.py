@@ -1,5 +1,6 @@
 """`python -m app check`: what serving a repository would say of each model, without serving it."""
 
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from app.layout import Version, scan
 from app.repository import LoadLimits, open_from
 
 
-def run(folder: Path) -> int:
-    """Print a line for each model version; 0 when all of them can be served, 1 otherwise."""
+def run(folder: Path, not_taken: Mapping[str, str]) -> int:
+    """Print a line for each model version; 0 when all of them can be served, 1 otherwise.
+
+    not_taken: what the folder was mirrored from has too, with the reasons.
+    """
     entries = scan(folder)
-    failures = [f"{entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    failures = [f"{place}: {reason}" for place, reason in not_taken.items()]
+    failures += [f"{entry.name}: {entry.reason}" for entry in entries if entry.reason]
     for version in (version for entry in entries for version in entry.versions.values()):
         try:
             print(_told(version))

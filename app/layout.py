@@ -4,18 +4,22 @@ models/<name>/[config.yaml], <version>/{model.onnx, [manifest.json]}: Triton's l
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.errors import ModelLoadFailed, ModelNotFound
 from app.inference.graph import check_place
-from app.inference.model import Model
 from app.manifest import ModelConfig, VersionPolicy, read_config
 
+if TYPE_CHECKING:
+    from app.inference.model import Model
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+VERSION = re.compile(r"[1-9][0-9]*")
 RESERVED = {"stats"}  # GET /v2/models/stats would hide a model of this name
 
 
@@ -41,7 +45,7 @@ class Version:
     config: ModelConfig
     file: Path
     reason: str = ""
-    model: Model | None = None
+    model: "Model | None" = None
     awaited: bool = True
 
     @property
@@ -132,17 +136,19 @@ def _places(folder: Path) -> list[Path]:
     return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
 
 
+def served(present: Iterable[int], config: ModelConfig) -> list[int]:
+    """Those of the versions that the policy serves, ascending."""
+    if isinstance(config.versions, VersionPolicy):
+        return sorted(present)[-config.versions.latest :]
+    return sorted(present if config.versions == "all" else set(present) & set(config.versions))
+
+
 def _chosen(place: Path, config: ModelConfig) -> list[int]:
     """The versions that the policy serves, ascending. Raises ModelLoadFailed when there are none."""
-    present = sorted(int(p.name) for p in place.iterdir() if re.fullmatch(r"[1-9][0-9]*", p.name) and p.is_dir())
-    if isinstance(config.versions, VersionPolicy):
-        chosen = present[-config.versions.latest :]
-    elif config.versions == "all":
-        chosen = present
-    else:
-        chosen = sorted(set(config.versions))
-        if absent := set(chosen) - set(present):
-            raise ModelLoadFailed(f"config.yaml asks for versions {sorted(absent)}; there are {present}")
+    present = sorted(int(p.name) for p in place.iterdir() if VERSION.fullmatch(p.name) and p.is_dir())
+    chosen = served(present, config)
+    if isinstance(config.versions, tuple) and (absent := set(config.versions) - set(present)):
+        raise ModelLoadFailed(f"config.yaml asks for versions {sorted(absent)}; there are {present}")
     if unserved := sorted(set(config.labels.values()) - set(chosen)):
         raise ModelLoadFailed(f"config.yaml labels versions {unserved}; it serves {chosen}")
     if not chosen:

@@ -5,6 +5,7 @@ import platform
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ from app.protocols import ROUTERS
 from app.protocols.allowance import BodyLimits
 from app.protocols.v2 import HEADER_LENGTH
 from app.refusals import install_error_answers
+from app.remote.address import is_remote
+from app.remote.cache import opened as opened_cache
+from app.remote.source import Source
 from app.repository import LoadLimits, Repository
 from app.settings import Settings
 from app.web import Edge, Record, Stop
@@ -40,6 +44,9 @@ FIGURES_INTERVAL_S = 1
 KEYS_INTERVAL_S = 1
 
 LOOP_INTERVAL_S = 0.1
+
+FILL_S = 20.0
+"""For the store to give the first models, before workers say that it does not."""
 
 CLOSE_S = 5.0
 """For models to end their last runs once all callers are answered or given up."""
@@ -79,8 +86,9 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     opened = {"/metrics": settings.open_metrics, "/openapi.json": settings.open_docs}
     gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
     room = Room(settings.load_memory_bytes, settings.workers)
-    repository = Repository(settings.models, metrics, LoadLimits(share, settings.load_timeout_s, room))
-    given, admission = Orders(repository, supervisor), Admission(repository, gate)
+    folder, source = _models(settings, metrics)
+    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room))
+    given, admission = Orders(repository, supervisor, source), Admission(repository, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -95,17 +103,19 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             threads_for_runs=share,
         )
         works = (
-            _load(repository, given, orders),
+            _load(repository, source, given, orders),
             _keep_figures(metrics, in_flight),
             given.tell_alive(),
             _keep_keys(keys, admission, metrics),
             _watch_loop(metrics),
         )
         tasks = [asyncio.create_task(work) for work in works]
-        if settings.poll_s:
+        if source:
+            tasks += [asyncio.create_task(w) for w in (source.keep_current(), _follow(repository, source, tasks[0]))]
+        elif settings.poll_s:
             tasks.append(asyncio.create_task(_poll(repository, tasks[0], settings.poll_s)))
-        if settings.workers > 1:
-            await tasks[0]  # one of several takes no traffic before it is warm: the others answer meanwhile
+        if settings.workers > 1:  # one of several takes no traffic before it is warm: the others answer meanwhile
+            await (_warm(tasks[0], source) if source else tasks[0])
         yield
         for task in tasks:
             task.cancel()
@@ -129,6 +139,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         redirect_slashes=False,
     )
     app.state.repository, app.state.metrics, app.state.orders = repository, metrics, given
+    app.state.source = source
     app.state.max_body_bytes, app.state.nonfinite = settings.max_body_bytes, settings.nonfinite
     app.state.stop, app.state.in_flight = stop, in_flight
     app.state.max_explain_rows = settings.max_explain_rows
@@ -152,14 +163,46 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     return Service(_with_cors(Edge(app, gate, record), settings.cors_origins), lane, stop, metrics)
 
 
-async def _load(repository: Repository, given: Orders, orders: Sequence[Order]) -> None:
+def _models(settings: Settings, metrics: Metrics) -> tuple[Path, Source | None]:
+    """The folder of models, and where it is mirrored from, if it is. Raises OSError, ValueError."""
+    if not is_remote(settings.models):
+        return Path(settings.models), None
+    cache = opened_cache(settings.mirror, settings.models)
+    return cache.models, Source(settings.models, cache, metrics)
+
+
+async def _warm(loading: asyncio.Task[None], source: Source) -> None:
+    """Until the models are loaded; or, where the store gives none for so long that none of the workers has any, until
+    somebody has to say why."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(source.filled(), FILL_S)
+    if source.state.filled:
+        await loading
+
+
+async def _load(repository: Repository, source: Source | None, given: Orders, orders: Sequence[Order]) -> None:
+    if source:
+        await source.filled()
     await repository.load()
+    if source:
+        source.taken = True
     for order in orders:
         with suppress(ServingError):  # it is in the log and in the index
             await given.carry_out(order)
     given.listen()
     waiting = repository.waiting()
     log.info("ready" if not waiting else "not_ready", models=len(repository.models()), waiting=waiting)
+
+
+async def _follow(repository: Repository, source: Source, loaded: asyncio.Task[None]) -> None:
+    """Serve what the mirror shows."""
+    await source.filled()
+    seen = source.state.changes
+    await asyncio.wait([loaded])
+    while True:
+        seen = await source.changed(seen)
+        for _ in range(2):  # the second look finds what the first did: what is shown is whole
+            await repository.poll()
 
 
 async def _poll(repository: Repository, loaded: asyncio.Task[None], interval_s: float) -> None:

@@ -205,6 +205,7 @@ class Manifest(Record):
     evaluation: Evaluation
     training: Training
     summaries: dict[str, Summary]
+    predictions: dict[str, Summary] = Field(default_factory=dict)
     parity: Parity
     golden: Golden
     files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(default_factory=dict)

@@ -221,7 +221,7 @@ class Metrics:
         )
         self.loop_stall_seconds = Histogram(
             "headrace_event_loop_stall_seconds",
-            "How late the event loop came to what was due, ten times a second: meanwhile it answered nobody.",
+            "How late the event loop came to what was due, ten times a second: meanwhile it answered no one.",
             buckets=SECONDS,
             registry=registry,
         )
@@ -248,6 +248,27 @@ class Metrics:
             "headrace_model_loads_total",
             "Versions that were opened or could not be, at the start and later, by outcome: success or fail.",
             ("model", "outcome"),
+            registry=registry,
+        )
+        self.store_up = Gauge(
+            "headrace_store_up",
+            "1 where the last look at the models' store succeeded, 0 where it did not.",
+            ("store",),
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self.store_looked = Gauge(
+            "headrace_store_last_look_timestamp_seconds",
+            "When a look at the models' store last succeeded, in seconds since 1970.",
+            ("store",),
+            multiprocess_mode="max",
+            registry=registry,
+        )
+        self.store_incomplete = Gauge(
+            "headrace_store_incomplete_versions",
+            "Version folders of the models' store that are not taken: they are not whole, or there is no room.",
+            ("store",),
+            multiprocess_mode="livemax",
             registry=registry,
         )
         self.connections = Gauge(
@@ -311,6 +332,12 @@ class Metrics:
         for name, seconds in expiries.items():
             self.key_expiry.labels(name).set(seconds)
         self._keys |= set(expiries)
+
+    def tell_store(self, store: str, up: bool, looked_at: float, incomplete: int) -> None:
+        """How its mirror does. looked_at: in seconds since 1970. incomplete: versions that are not taken."""
+        self.store_up.labels(store).set(up)
+        self.store_looked.labels(store).set(looked_at)
+        self.store_incomplete.labels(store).set(incomplete)
 
     def refuse_connection(self, status: int) -> None:
         """Count one."""

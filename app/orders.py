@@ -1,7 +1,8 @@
 """Orders to load and unload models reach every worker, whichever of them a caller meets.
 
 A worker passes an order to the supervisor, which passes it to all workers, waits for their word and answers. A worker
-that takes the place of a dead one starts with the orders given so far. One worker alone carries out its own.
+that takes the place of a dead one starts with the orders given so far. One worker alone carries out its own. Where
+models come from a store, the worker that is asked for a load first has the model mirrored.
 
 The supervisor reads these messages too, so nothing here imports onnxruntime.
 """
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from app.errors import ServingError
+from app.errors import ModelLoadFailed, ModelNotFound, ModelNotReady, ServingError
 from app.manifest import ModelConfig
 
 if TYPE_CHECKING:
+    from app.remote.source import Source
     from app.repository import Repository
 
 log = structlog.get_logger("headrace.orders")
@@ -58,17 +60,29 @@ ALIVE_INTERVAL_S = 1.0
 
 
 class Orders:
-    """What one worker gives and takes. supervisor: None for a worker that is alone."""
+    """What one worker gives and takes. supervisor: None for a worker that is alone. source: None for a plain folder."""
 
-    def __init__(self, repository: "Repository", supervisor: Connection | None) -> None:
-        self._repository, self._supervisor = repository, supervisor
+    def __init__(self, repository: "Repository", supervisor: Connection | None, source: "Source | None" = None) -> None:
+        self._repository, self._supervisor, self._source = repository, supervisor, source
         self._numbers = count()
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._warm = False
 
     async def give(self, order: Order) -> None:
-        """Once every worker has carried it out. Raises what any of them stumbled over."""
+        """Once every worker has carried it out. Raises what any of them stumbled over.
+
+        A load is carried out even where the store does not give all that it may have by now; ModelNotReady says so.
+        """
+        wrong = await self._source.look(order.model) if self._source and order.verb == "load" else ""
+        try:
+            await self._give(order)
+        except (ModelLoadFailed, ModelNotFound) as error:
+            raise type(error)(f"{error}; {wrong}" if wrong else str(error)) from error
+        if wrong:
+            raise ModelNotReady(f"model {order.model} serves what was mirrored before; {wrong}", loading=True)
+
+    async def _give(self, order: Order) -> None:
         if self._supervisor is None:
             await self.carry_out(order)
             return

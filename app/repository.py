@@ -65,8 +65,9 @@ class Repository:
         self._seen: dict[str, Snapshot] = {}
 
     async def load(self) -> None:
-        """Open every version that its model's policy names, as many at a time as there are cores."""
+        """Open every version that its model's policy names now, as many at a time as there are cores."""
         self._tried = self._seen = await asyncio.to_thread(snapshots, self._folder)
+        self._entries = {entry.name: entry for entry in await asyncio.to_thread(scan, self._folder)}
         for entry in self._entries.values():
             if entry.reason:
                 log.error("model_failed", model=entry.name, reason=entry.reason)

@@ -26,9 +26,16 @@ class Settings(BaseSettings):
         cli_implicit_flags=True,
     )
 
-    models: Annotated[Path, Field(description="the model repository, a folder of NAME/VERSION/model.onnx")] = Path(
-        "models"
-    )
+    models: Annotated[
+        str | Path,
+        Field(
+            description="the model repository, a folder of NAME/VERSION/model.onnx, or its address in a store: `s3://...`",
+        ),
+    ] = "models"
+    mirror: Annotated[
+        Path | None,
+        Field(description="the folder for models from a store; none for one of the user's, below the temporary folder"),
+    ] = None
     host: Annotated[str, Field(min_length=1, description="the address to listen on; 0.0.0.0 for every one")] = (
         "127.0.0.1"
     )
@@ -68,7 +75,7 @@ class Settings(BaseSettings):
         bool, Field(description="load and unload models over HTTP, on all workers at once")
     ] = False
     poll_s: Annotated[
-        float, Field(ge=0, description="look so often for new, changed and removed model folders; 0 for never")
+        float, Field(ge=0, description="look every so many seconds for new, changed and removed models; 0 for never")
     ] = 0
     load_timeout_s: Annotated[
         float, Field(gt=0, description="seconds for a model to be opened, proven and measured; then it fails alone")

@@ -26,6 +26,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from app import logs
 from app.errors import ServingError
 from app.orders import Alive, Message, Order
+from app.remote.address import is_remote
+from app.remote.cache import opened
+from app.remote.process import Task, mirroring
 from app.server import listen, serve_here
 from app.settings import Settings
 
@@ -44,6 +47,14 @@ log = structlog.get_logger("headrace.workers")
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Raises OSError if the address cannot be had."""
     logs.configure(settings.log_format)
+    if not is_remote(settings.models):
+        return _serve(settings)
+    cache = opened(settings.mirror, settings.models)
+    with mirroring(Task(settings.models, cache, settings.poll_s, settings.log_format)):
+        return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
     if settings.workers == 1:
         return serve_here(settings, listen(settings.host, settings.port, shared=False))
     return Supervisor(settings).run()

@@ -42,9 +42,14 @@ def serving(models: Path, *, until: str = "/health/ready", **settings: object) -
 
 @contextmanager
 def serving_process(
-    models: Path, log: Path, *flags: str, trusted: ssl.SSLContext | bool = True, **environment: str
+    models: Path | str,
+    log: Path,
+    *flags: str,
+    until: str = "/health/ready",
+    trusted: ssl.SSLContext | bool = True,
+    **environment: str,
 ) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-    """A client of `python -m app serve` on a free port, ready, and the process; what it prints goes to `log`.
+    """A client of `python -m app serve` on a free port and the process, once `until` answers 200. log: its output.
 
     trusted: whose certificates the client takes.
     """
@@ -56,7 +61,7 @@ def serving_process(
             address = re.search(rb"https?://[0-9.:]+", log.read_bytes())
             assert address
             with httpx.Client(base_url=address[0].decode(), timeout=30, verify=trusted) as client:
-                wait_for(client, "/health/ready")
+                wait_for(client, until)
                 yield client, process
         finally:
             process.terminate()

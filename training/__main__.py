@@ -1,10 +1,13 @@
-"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, compress, sync."""
+"""`python -m training`: list, published, new, table, fit, evaluate, export, folds, range, search, transfer, compress,
+sync."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-from training import compress, new, run
+from training import compress, new, processes, run
+from training import search as searches
 from training.errors import TrainingFailed
 from training.evaluate import check, evaluate
 from training.published import table, write
@@ -21,14 +24,19 @@ EXAMPLES = """examples:
   python -m training sync models:/digits@best   what `fit --register best` has registered in MLflow
   python -m training fit digits --seed 7        how much does luck matter?
   python -m training fit digits --resume        go on with a fit that was killed, to the same weights
+  torchrun --nproc-per-node 2 -m training fit digits    by two processes, each with half of every batch
   python -m training fit --all --resume         every recipe, from where the last time ended
   python -m training folds digits               how much do the rows matter? five-fold cross-validation
   python -m training range digits               which learning rates learn? one sweep over all of them
+  python -m training search diabetes            which values are better? Optuna tries; call it again to go on
+  python -m training transfer mnist             what is its pre-training worth, with few labels and with all?
   python -m training table data.csv --target churn --name churn    from a table to a model; no recipe needed
   python -m training new iris                   begin a recipe of your own
 
 A recipe is one file in training/recipes/; `fit --help` says which to copy for a model of your own.
 """
+
+SEARCH_MINUTES = 10
 
 NEW_MODEL = """To add a model, begin with `new`, or copy a recipe and change its values:
 training/recipes/breast_cancer.py for a classifier, training/recipes/diabetes.py for a regression. New data go into a
@@ -38,6 +46,8 @@ file of their own in training/datasets/."""
 def main(arguments: list[str] | None = None) -> int:
     """The exit status: 0, 1 where a run came to nothing, 2 for a wrong command line."""
     options = parser().parse_args(arguments)
+    if processes.started() and (options.command is not fit_recipe or options.all):
+        return _fail("torchrun is for `fit` and one recipe; start this without it")
     try:
         status: int = options.command(options)
         return status
@@ -79,8 +89,14 @@ def parser() -> argparse.ArgumentParser:
     folds = _command(commands, "folds", fold_recipe, "cross-validate a recipe and its baseline", recipe=True)
     folds.add_argument("--folds", type=_folds, default=5, metavar="N", help="default: 5")
     swept = _command(commands, "range", sweep_recipe, "find a learning rate by a sweep over all of them", recipe=True)
-    for command in (folds, swept):
+    what = "search for better values of a recipe's own choices; the next call goes on"
+    tried = _command(commands, "search", search_recipe, what, recipe=True)
+    tried.add_argument("--trials", type=_trials, metavar="N", help="to add (default: what the time allows)")
+    tried.add_argument("--minutes", type=tables.minutes, help="to take (default: 10, without end if --trials is given)")
+    for command in (folds, swept, tried):
         command.add_argument("--seed", type=_seed, help="of weights and shuffling (default: the recipe's)")
+    what = "compare a recipe's pre-training with none, for few labels and for all"
+    _command(commands, "transfer", compare_transfer, what, recipe=True)
     what = "make a saved run smaller: half precision, int8, pruning; what each costs and gives"
     smaller = _command(commands, "compress", compress_run, what, recipe=True)
     saved = _command(commands, "evaluate", evaluate_run, "measure a saved run on the held-out test split", recipe=True)
@@ -130,9 +146,15 @@ def list_recipes(_: argparse.Namespace) -> int:
 def fit_recipe(options: argparse.Namespace) -> int:
     if options.all:
         return _fit_all(options)
-    if options.resume:
-        return _conclude(run.resume(options.recipe, options.runs, None), options)
-    return _conclude(run.fit(options.recipe, options.runs, options.seed), options)
+    with processes.together() as all_of_us:
+        if not all_of_us.is_first:
+            run.assist(options.recipe, all_of_us)
+            return 0
+        if options.resume:
+            trained = run.resume(options.recipe, options.runs, None, all_of_us)
+        else:
+            trained = run.fit(options.recipe, options.runs, options.seed, all_of_us)
+    return _conclude(trained, options)
 
 
 def _fit_all(options: argparse.Namespace) -> int:
@@ -170,6 +192,20 @@ def fold_recipe(options: argparse.Namespace) -> int:
 
 def sweep_recipe(options: argparse.Namespace) -> int:
     print(run.sweep_rates(options.recipe, options.runs, options.seed))
+    return 0
+
+
+def search_recipe(options: argparse.Namespace) -> int:
+    minutes = options.minutes or (math.inf if options.trials else SEARCH_MINUTES)
+    found = searches.search(
+        options.recipe, options.runs, seconds=minutes * 60, trials=options.trials, seed=options.seed
+    )
+    print(f"{found.text()}\n\n{found.folder}")
+    return _fail("interrupted; the same command goes on") if found.interrupted else 0
+
+
+def compare_transfer(options: argparse.Namespace) -> int:
+    print(run.compare_transfer(options.recipe, options.runs))
     return 0
 
 
@@ -218,6 +254,12 @@ def _command(
 def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 to {2**32 - 1}")
+    return int(text)
+
+
+def _trials(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
     return int(text)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -16,6 +17,9 @@ from training.metrics import Array, cross_entropy, rmse
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 5))
 """Of the L2 penalty; validation chooses."""
+
+TREES = 40
+"""Of a forest: more give little and take their time."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,13 @@ def _logistic_regression(train: Rows, validation: Rows, prepare: Callable[[], An
 
     targets = validation.targets.numpy()
     return min(map(fitted, STRENGTHS), key=lambda baseline: cross_entropy(baseline.predict(validation), targets))
+
+
+def random_forest(train: Rows, _: Rows) -> Baseline:
+    """TREES trees on the columns as they are, no leaf of a single row."""
+    model = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=0)
+    model.fit(table(train), train.targets.numpy())
+    return Baseline(f"random forest ({TREES} trees)", lambda rows: model.predict_proba(table(rows)))
 
 
 def ridge_regression(train: Rows, validation: Rows) -> Baseline:

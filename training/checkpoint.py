@@ -6,13 +6,12 @@ Loaded with `weights_only`, so that a checkpoint is data and never code.
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
 from training.errors import RunNotFound
-from training.fit import Epoch, History
+from training.fit import Epoch, History, read
 
 FILE = "checkpoint.pt"
 
@@ -51,10 +50,9 @@ def load(folder: Path) -> Checkpoint:
     """Raises RunNotFound if the folder holds none that can be read."""
     if not (folder / FILE).is_file():
         raise RunNotFound(f"{folder} holds no {FILE}; `fit` makes one")
-    try:
-        saved = torch.load(folder / FILE, weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise RunNotFound(f"{folder / FILE} is damaged or no checkpoint; `fit` makes another") from error
+    saved = read(folder / FILE)
+    if saved is None:
+        raise RunNotFound(f"{folder / FILE} is damaged or no checkpoint; `fit` makes another")
     history = History(tuple(Epoch(*epoch) for epoch in saved["epochs"]), saved["best_epoch"], saved["epsilon"])
     told = (saved[key] for key in ("seed", "settings", "seconds", "threshold"))
     return Checkpoint(saved["weights"], history, *told)

@@ -13,6 +13,22 @@ class UnusableRecipe(TrainingFailed):
     """The recipe's file holds no recipe that could be trained."""
 
 
+class NotSearchable(TrainingFailed):
+    """The recipe's file does not say what could be searched."""
+
+
+class StudyInUse(TrainingFailed):
+    """Another process searches there."""
+
+
+class ProcessLost(TrainingFailed):
+    """Another process of a fit has ended, or cannot be reached."""
+
+
+class NotTogether(TrainingFailed):
+    """A fit that several processes cannot make together."""
+
+
 class DataNotFetched(TrainingFailed):
     """A package with data cannot be had here, or it is not the one that was pinned."""
 

@@ -3,23 +3,27 @@
 AdamW without weight decay is Adam; with it, the decay is the L2 penalty kept apart from Adam's step sizes.
 
 A fit that is killed goes on where it was: its state, chance among it, is kept beside it now and then, and an unbroken
-fit of the same seed ends with the same weights.
+fit of the same seed ends with the same weights. Several processes may fit one network, see `processes`.
 """
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from time import monotonic
+from typing import Any, NoReturn
 
 import torch
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from training.datasets.dataset import Rows
-from training.errors import Diverged
+from training.errors import Diverged, NotTogether
 from training.privacy import Privacy, Private
+from training.processes import ALONE, Processes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> mean over the rows."""
@@ -53,6 +57,15 @@ class History:
     epochs: tuple[Epoch, ...]
     best_epoch: int
     epsilon: float | None = None
+
+    @property
+    def best(self) -> Epoch:
+        """The last one where none was kept."""
+        return self.epochs[self.best_epoch - 1]
+
+
+Watch = Callable[[History], None]
+"""Told of a fit after each epoch; what it raises ends the fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,26 +101,31 @@ def fit(
     score: Callable[[], float],
     seed: int,
     state: Path | None = None,
+    watch: Watch | None = None,
+    processes: Processes = ALONE,
 ) -> History:
     """Trains the network in place and leaves it with the weights of its best epoch.
 
     score: the network's validation metric as it stands.
     seed:  of the shuffling and the augmentation.
-    state: where a fit is kept that may be killed; one that lies there already goes on.
+    state: where a fit is kept that may be killed; one that lies there already goes on. A damaged one does not count.
+    watch: told after each epoch.
+    processes: that make the fit together, each with the same arguments; state and score are those of the first.
     Raises Diverged if the validation loss was never a number.
     """
-    fitting = _Fitting(network, steps, len(train), seed)
-    if state is not None and state.is_file():
-        fitting.load(state)
+    fitting = _Fitting(network, steps, len(train), seed, processes)
+    saved = processes.agreed(read(state) if state is not None and state.is_file() else None)
+    if saved is not None:
+        fitting.go_on(saved)
     kept = monotonic()
-    # disable=None: no bar where nobody watches. leave=None: below the bar of several fits it goes when it is full.
-    with tqdm(
-        total=steps.epochs, initial=len(fitting.epochs), desc="fit", unit="epoch", disable=None, leave=None
-    ) as progress:
+    with _progress(steps.epochs, len(fitting.epochs), processes) as progress:
         while not fitting.over:
             train_loss = fitting.learn(train)
-            fitting.add(Epoch(train_loss, _loss_of(network, validation, steps.loss), score()))
+            measured = (_loss_of(network, validation, steps.loss), score()) if processes.is_first else None
+            fitting.add(Epoch(train_loss, *processes.agreed(measured)))
             progress.update()
+            if watch is not None:
+                watch(fitting.history)
             if state is not None and (fitting.over or monotonic() - kept > KEPT_EVERY_S):
                 fitting.save(state)
                 kept = monotonic()
@@ -116,13 +134,25 @@ def fit(
             f"the validation loss was never a number in {len(fitting.epochs)} epochs; try a lower learning rate"
         )
     network.load_state_dict(fitting.best_weights)
-    return History(tuple(fitting.epochs), fitting.best_epoch, fitting.epsilon)
+    return fitting.history
+
+
+def _progress(epochs: int, done: int, processes: Processes) -> "tqdm[NoReturn]":
+    # None: no bar where nobody watches. leave=None: below the bar of several fits it goes when it is full.
+    hidden = None if processes.is_first else True
+    return tqdm(total=epochs, initial=done, desc="fit", unit="epoch", disable=hidden, leave=None)
 
 
 class _Fitting:
     """A fit between two epochs."""
 
-    def __init__(self, network: nn.Module, steps: Steps, rows: int, seed: int) -> None:
+    def __init__(self, network: nn.Module, steps: Steps, rows: int, seed: int, processes: Processes) -> None:
+        if steps.privacy is not None and processes.count > 1:
+            raise NotTogether(
+                "a private fit is made by one process: the noise and the accounting are those of whole batches; "
+                "start it without torchrun"
+            )
+        self._processes = processes
         self._network, self._learning, self._steps, self._rows = network, network, steps, rows
         self._optimiser: torch.optim.Optimizer = torch.optim.AdamW(
             network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay
@@ -147,21 +177,29 @@ class _Fitting:
 
     def learn(self, train: Rows) -> float:
         """One step a batch; the mean loss over the rows, each as it was before its step."""
-        self._learning.train()
+        _train(self._learning)
         total, seen = 0.0, 0
         for index in self._batches():
             batch = train.take(index)
             if self._steps.augment is not None:
                 batch = self._steps.augment(batch, self._generator)
-            self._optimiser.zero_grad()
-            value = self._steps.loss(self._learning(**batch.inputs), batch.targets)
-            whole = value + self._penalty() if self._steps.l1 else value
-            self._private.backward(whole) if self._private else whole.backward()
-            self._optimiser.step()
-            if self._schedule is not None:
-                self._schedule.step()
-            total, seen = total + value.item() * len(batch), seen + len(batch)
-        return total / seen
+            total, seen = total + self._step(batch) * len(batch), seen + len(batch)
+        return self._processes.add_up(total) / seen
+
+    def _step(self, batch: Rows) -> float:
+        """On the loss of a batch; what this process's rows add to it."""
+        part = self._processes.part(len(batch))
+        mine = part.of(batch)
+        self._optimiser.zero_grad()
+        with part.within_whole():
+            value = self._steps.loss(self._learning(**mine.inputs), mine.targets)
+        whole = value + self._penalty() if self._steps.l1 else value
+        self._private.backward(whole) if self._private else whole.backward(whole.new_tensor(part.share))
+        self._processes.add_up_gradients(self._network.parameters())
+        self._optimiser.step()
+        if self._schedule is not None:
+            self._schedule.step()
+        return part.share * value.item()
 
     def _batches(self) -> Sequence[Tensor]:
         """The rows of each batch of an epoch."""
@@ -172,9 +210,10 @@ class _Fitting:
         return parts
 
     @property
-    def epsilon(self) -> float | None:
-        """Of the privacy of the training rows, after the epochs so far."""
-        return self._private.spent(len(self.epochs)) if self._private else None
+    def history(self) -> History:
+        """So far."""
+        epsilon = self._private.spent(len(self.epochs)) if self._private else None
+        return History(tuple(self.epochs), self.best_epoch, epsilon)
 
     def _penalty(self) -> Tensor:
         weights = [weight.abs().sum() for weight in self._network.parameters() if weight.ndim > 1]
@@ -203,8 +242,8 @@ class _Fitting:
         torch.save(state, hidden)
         hidden.replace(file)
 
-    def load(self, file: Path) -> None:
-        state = torch.load(file, weights_only=True)
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """From what `save` has kept."""
         self._network.load_state_dict(state["network"])
         self._optimiser.load_state_dict(state["optimiser"])
         if self._schedule is not None:
@@ -213,6 +252,24 @@ class _Fitting:
         torch.set_rng_state(state["chance"])
         self.epochs = [Epoch(*epoch) for epoch in state["epochs"]]
         self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+
+
+def _train(network: nn.Module) -> None:
+    """As PyTorch's, but that layers whose weights are frozen answer as they will: their running means stay too."""
+    network.train()
+    for layer in network.modules():
+        weights = list(layer.parameters(recurse=False))
+        if weights and not any(one.requires_grad for one in weights):
+            layer.eval()
+
+
+def read(file: Path) -> dict[str, Any] | None:
+    """What torch has saved; None where it cannot be read, as a file that was half written."""
+    try:
+        saved: dict[str, Any] = torch.load(BytesIO(file.read_bytes()), weights_only=True)
+    except (RuntimeError, ValueError, EOFError, UnpicklingError):
+        return None
+    return saved
 
 
 @torch.no_grad()

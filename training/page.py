@@ -137,7 +137,8 @@ def _outcome(shown: Shown) -> list[str]:
 def _importance(weights: dict[str, float], measure: Measure) -> list[str]:
     if len(weights) < 2:
         return []
-    drawn = plots.importance(weights, measure.name)
+    label = f"{measure.name.replace('_', ' ')} lost when it is shuffled, on the validation rows"
+    drawn = plots.importance(weights, label)
     return [
         "<h2>What counts</h2>",
         _figure(drawn, "Permutation importance: the mean of three shuffles of each feature."),
@@ -167,6 +168,10 @@ def _worst(shown: Shown, features: Sequence[str]) -> list[str]:
         told = "The same with integrated gradients: red speaks for the answer, blue against it."
         drawn = plots.pictures(images.numpy(), lines), plots.pictures(images.numpy(), lines, heat)
         return [title, _figure(drawn[0], "What they are, and what was answered."), _figure(drawn[1], told)]
+    if first.kind == "audio":
+        assert first.sample_rate is not None
+        drawn_sounds = plots.spectrograms(next(iter(rows.inputs.values())).numpy(), first.sample_rate, lines)
+        return [title, _figure(drawn_sounds, "Their spectrograms: frequency over time, and what was answered.")]
     if rows.texts and not rows.plain:
         [texts] = rows.texts.values()
         shown_texts = zip(lines, texts[:, 0], strict=True)

@@ -6,8 +6,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
+from typing import Any, cast
 
+import optuna
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +17,13 @@ from training.answers import Answer, of_target, split_into
 from training.baselines import Baseline
 from training.calibrate import fit_temperature
 from training.datasets.dataset import Dataset, Rows
-from training.errors import UnknownRecipe, UnusableRecipe
+from training.errors import NotSearchable, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
-from training.fit import History, Steps, fit
+from training.fit import History, Steps, Watch, fit
 from training.metrics import Array, Measure
 from training.networks.served import Head, Served, as_it_is
+from training.pretrain import Pretraining, carry_over
+from training.processes import ALONE, Processes
 from training.verify import check_probabilities
 
 
@@ -43,6 +46,7 @@ class Recipe:
     """In the order of the run.
 
     network:   built from the training split's inputs and targets, so that its scaling is fitted on them alone.
+    pretrain:  what it learns before that, and goes on from.
     steps:     how it is fitted.
     members:   networks of seeds one behind the other, whose answers are averaged in one graph.
     head:      turns a network's output into the answer that is served.
@@ -66,6 +70,7 @@ class Recipe:
 
     dataset: Callable[[], Dataset]
     network: Callable[[Mapping[str, Tensor], Tensor], nn.Module]
+    pretrain: Pretraining | None = None
     steps: Steps
     seed: int = 42
     members: int = 1
@@ -86,35 +91,68 @@ class Recipe:
         if unknown := [metric for metric in self.accept if metric not in measured]:
             raise ValueError(f"accept bounds {', '.join(unknown)}, wanted some of {', '.join(measured)}")
 
-    def train(self, dataset: Dataset, seed: int, folder: Path | None = None) -> Trained:
+    def train(
+        self,
+        dataset: Dataset,
+        seed: int,
+        folder: Path | None = None,
+        *,
+        watch: Watch | None = None,
+        processes: Processes = ALONE,
+    ) -> Trained:
         """The same seed gives the same weights. Raises NotProbabilities before it trains what lacks a head.
 
-        folder: where the state of each member is kept, so that a training that is killed goes on.
+        folder: where the state of each member and of its pre-training is kept, so that a killed training goes on.
+        watch, processes: see `fit`; the first is told of the recipe's own data alone.
         """
         reproducible.start(seed)
         served = self.untrained(dataset)
         validation = dataset.validation
         if self.answers_of(dataset)[0].kind == "probabilities":
             check_probabilities(predict(served, validation), dataset.target.labels)
+        first = self.pretrain.dataset() if self.pretrain else None
         histories = []
-        for number, member in enumerate(served.members):
-            alone = Served([member], self.head, split_into(self.answers_of(dataset)))
-            if number:
-                torch.manual_seed(seed + number)
-            history = fit(
-                member,
-                dataset.train,
-                validation,
-                self.steps,
-                score=partial(_score, self.measures[0], alone, validation),
-                seed=seed + number,
-                state=folder / f"member-{number + 1}.pt" if folder else None,
-            )
-            histories.append(history)
+        for number, member in enumerate(served.members, start=1):
+            if number > 1:
+                torch.manual_seed(seed + number - 1)
+            if first:
+                state = _file(folder, f"pretraining-{number}.pt")
+                self._pretrain(member, first, seed + number - 1, state, processes)
+            state = _file(folder, f"member-{number}.pt")
+            histories.append(self._fit(member, dataset, self.steps, seed + number - 1, state, watch, processes))
         if self.calibrate:
             fit_temperature(served, validation)
         threshold = self.threshold_of(partial(predict, served), validation)
         return Trained(dataset, served, histories[0], seed, threshold)
+
+    def _pretrain(self, member: nn.Module, first: Dataset, seed: int, state: Path | None, processes: Processes) -> None:
+        assert self.pretrain
+        taught = self.network(first.train.inputs, first.train.targets)
+        self._fit(taught, first, self.pretrain.steps, seed, state, None, processes)
+        carry_over(taught, member, frozen=self.pretrain.frozen)
+
+    def _fit(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        steps: Steps,
+        seed: int,
+        state: Path | None,
+        watch: Watch | None,
+        processes: Processes,
+    ) -> History:
+        alone = Served([network], self.head, split_into(self.answers_of(dataset)))
+        return fit(
+            network,
+            dataset.train,
+            dataset.validation,
+            steps,
+            score=partial(_score, self.measures[0], alone, dataset.validation),
+            seed=seed,
+            state=state,
+            watch=watch,
+            processes=processes,
+        )
 
     def threshold_of(self, predict: Callable[[Rows], Array], validation: Rows) -> float | None:
         """The one that suits a method best, chosen on validation; None where the likelier label is answered."""
@@ -131,16 +169,41 @@ class Recipe:
 
     def settings(self) -> dict[str, str | int | float | bool | None]:
         """What training depends on, beside the seed and the data, in words and numbers."""
-        steps = {one.name: getattr(self.steps, one.name) for one in fields(self.steps)}
         return {
             "network": _in_words(self.network),
+            **self._pretraining(),
             "optimiser": "AdamW",
-            **{name: _plain(value) for name, value in steps.items()},
+            **_steps_in_words(self.steps),
             "members": self.members,
             "head": _in_words(self.head),
             "calibrate": self.calibrate,
             "threshold": _in_words(self.threshold) if self.threshold else None,
         }
+
+    def _pretraining(self) -> dict[str, str | int | float | bool | None]:
+        if self.pretrain is None:
+            return {}
+        return {
+            "pretrain_rows": _in_words(self.pretrain.dataset),
+            "pretrain_frozen": self.pretrain.frozen,
+            **{f"pretrain_{name}": value for name, value in _steps_in_words(self.pretrain.steps).items()},
+        }
+
+    def made_from(self, dataset: Dataset) -> dict[str, str | int | float | bool | None]:
+        """What weights that are trained on this data set depend on, beside the seed."""
+        return self.settings() | self.pretrain_data() | dataset.identity()
+
+    def pretrain_data(self) -> dict[str, str]:
+        """What it is pre-trained on, which is loaded for that; empty where it is not."""
+        return {"pretrain_data": self.pretrain.data()} if self.pretrain else {}
+
+
+def _file(folder: Path | None, name: str) -> Path | None:
+    return folder / name if folder else None
+
+
+Search = Callable[[optuna.Trial], Recipe]
+"""A recipe with values that are drawn from a trial."""
 
 
 def _score(measure: Measure, served: Served, validation: Rows) -> float:
@@ -154,17 +217,35 @@ def names() -> list[str]:
 
 def load(name: str) -> Recipe:
     """Raises UnknownRecipe, naming the known ones, or UnusableRecipe, naming the file and what is wrong in it."""
+    recipe = _in_file_of(name, "recipe")
+    if not isinstance(recipe, Recipe):
+        raise UnusableRecipe(f"{file_of(name)}: no `recipe = Recipe(...)` in it")
+    return recipe
+
+
+def load_search(name: str) -> Search:
+    """What the recipe's file says beside it. Raises NotSearchable, saying how it would, or as `load`."""
+    search = _in_file_of(name, "search")
+    if not callable(search):
+        raise NotSearchable(
+            f"{file_of(name)}: no `def search(trial: optuna.Trial) -> Recipe` in it, which returns the recipe with "
+            "values drawn from the trial; training/recipes/diabetes.py has one"
+        )
+    return cast(Search, search)
+
+
+def file_of(name: str) -> str:
+    """Where a recipe is written."""
+    return f"training/recipes/{name.replace('-', '_')}.py"
+
+
+def _in_file_of(name: str, variable: str) -> object:
     if name not in names():
         raise UnknownRecipe(f"no recipe {name!r}; there are {', '.join(names())}")
-    module = f"training.recipes.{name.replace('-', '_')}"
-    file = f"{module.replace('.', '/')}.py"
     try:
-        recipe = getattr(import_module(module), "recipe", None)
+        return getattr(import_module(f"training.recipes.{name.replace('-', '_')}"), variable, None)
     except Exception as error:
-        raise UnusableRecipe(f"{file}: {type(error).__name__}: {error}") from error
-    if not isinstance(recipe, Recipe):
-        raise UnusableRecipe(f"{file}: no `recipe = Recipe(...)` in it")
-    return recipe
+        raise UnusableRecipe(f"{file_of(name)}: {type(error).__name__}: {error}") from error
 
 
 def _in_words(part: Callable[..., object]) -> str:
@@ -172,6 +253,10 @@ def _in_words(part: Callable[..., object]) -> str:
     if not isinstance(part, partial):
         return str(getattr(part, "__name__", type(part).__name__))
     return f"{_in_words(part.func)}({', '.join(f'{key}={value!r}' for key, value in part.keywords.items())})"
+
+
+def _steps_in_words(steps: Steps) -> dict[str, str | int | float | bool | None]:
+    return {one.name: _plain(getattr(steps, one.name)) for one in fields(steps)}
 
 
 def _plain(value: Any) -> str | int | float | bool | None:

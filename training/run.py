@@ -15,22 +15,24 @@ from typing import Any
 import torch
 
 from app.manifest import PAGE, Evaluation, Manifest, Parity
-from training import checkpoint, folds, range_test, reproducible
+from training import checkpoint, folds, range_test, reproducible, transfer
 from training.checkpoint import Checkpoint
 from training.compress import Compressed, compress
 from training.curves import curves
 from training.datasets.dataset import Dataset, NotAName, Rows
-from training.errors import RunNotFound, TrainingFailed, UnfitDataset
+from training.errors import NotTogether, ProcessLost, RunNotFound, TrainingFailed, UnfitDataset, UnusableRecipe
 from training.evaluate import Look, answers, check, evaluate, look, predict
 from training.export import export
 from training.folds import Fitted, Folds
 from training.page import Shown, page
+from training.processes import ALONE, Processes
 from training.publish import describe, publish, written
 from training.recipe import Recipe, Trained, load
 from training.report import Report, draw_curves, save
 from training.verify import check_probabilities, verify
 
-GOLDEN_ROWS = 4
+GOLDEN_ROWS, GOLDEN_NUMBERS = 4, 20_000
+"""At most, but one row in any case: they are written in the manifest."""
 
 CURVES = "curves.png"
 
@@ -49,26 +51,45 @@ class Run:
     seconds: float
 
 
-def fit(name: str, runs: Path, seed: int | None) -> Run:
-    """Trains the recipe, by default with its own seed, and saves the run."""
-    return fit_made(name, load(name), runs, seed)
+def fit(name: str, runs: Path, seed: int | None, processes: Processes = ALONE) -> Run:
+    """Trains the recipe, by default with its own seed, and saves the run; in the first of several processes."""
+    return fit_made(name, load(name), runs, seed, processes)
 
 
-def fit_made(name: str, recipe: Recipe, runs: Path, seed: int | None) -> Run:
+def fit_made(name: str, recipe: Recipe, runs: Path, seed: int | None, processes: Processes = ALONE) -> Run:
     """The same for a recipe that is in no module."""
-    begun = Begun(name, recipe, _dataset(recipe), recipe.seed if seed is None else seed)
-    return _train(begun, _new_folder(name, runs))
+    begun = Begun(name, recipe, dataset_of(recipe), recipe.seed if seed is None else seed)
+    return _train(begun, new_folder(name, runs), processes)
 
 
-def resume(name: str, runs: Path, folder: Path | None) -> Run:
+def resume(name: str, runs: Path, folder: Path | None, processes: Processes = ALONE) -> Run:
     """Goes on with a run that did not end, by default the latest. Raises RunNotFound if there is none."""
     folder = folder or _latest(runs / name, BEGUN)
     recipe = load(name)
-    begun = Begun(name, recipe, _dataset(recipe), 0)
+    begun = Begun(name, recipe, dataset_of(recipe), 0)
     told = json.loads((folder / BEGUN).read_text())
-    if told["settings"] != begun.made_from():
+    if told["settings"] != recipe.made_from(begun.dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder} began; fit it again")
-    return _train(replace(begun, seed=told["seed"]), folder)
+    return _train(replace(begun, seed=told["seed"]), folder, processes)
+
+
+def assist(name: str, processes: Processes) -> None:
+    """Takes part in the training that the first process makes, which alone says what came of it.
+
+    Raises what goes wrong in this process alone.
+    """
+    told: tuple[int, dict[str, Any]] | None = None
+    with suppress(ProcessLost):
+        told = processes.agreed(told)
+    if told is None:
+        return
+    seed, wanted = told
+    recipe = load(name)
+    begun = Begun(name, recipe, dataset_of(recipe), seed)
+    if recipe.made_from(begun.dataset) != wanted:
+        raise NotTogether(f"process {processes.rank} has another {name}, or other data, than the first process")
+    with suppress(TrainingFailed, KeyboardInterrupt):
+        recipe.train(begun.dataset, seed, processes=processes)
 
 
 def finish(name: str, runs: Path) -> Run:
@@ -79,25 +100,29 @@ def finish(name: str, runs: Path) -> Run:
     return fit(name, runs, None)
 
 
-def _train(begun: "Begun", folder: Path) -> Run:
+def _train(begun: "Begun", folder: Path, processes: Processes) -> Run:
     recipe, started = begun.recipe, time.perf_counter()
+    made_from = recipe.made_from(begun.dataset)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / BEGUN).write_text(json.dumps({"seed": begun.seed, "settings": begun.made_from()}))
-    trained = recipe.train(begun.dataset, begun.seed, folder)
+    hidden = folder / f".{BEGUN}"
+    hidden.write_text(json.dumps({"seed": begun.seed, "settings": made_from}))
+    hidden.replace(folder / BEGUN)
+    processes.agreed((begun.seed, made_from))
+    trained = recipe.train(begun.dataset, begun.seed, folder, processes=processes)
     seconds = time.perf_counter() - started
     weights = trained.served.state_dict()
-    saved = Checkpoint(weights, trained.history, trained.seed, begun.made_from(), seconds, trained.threshold)
+    saved = Checkpoint(weights, trained.history, trained.seed, made_from, seconds, trained.threshold)
     checkpoint.save(saved, folder)
-    for left in (folder / BEGUN, *folder.glob("member-*.pt")):
-        left.unlink()
     draw_curves(trained.history, recipe.title, recipe.measures[0], folder / CURVES)
+    for left in (*folder.glob("*member-*.pt"), *folder.glob("*pretraining-*.pt"), folder / BEGUN):
+        left.unlink()
     return Run(begun.name, recipe, trained, folder, seconds)
 
 
 def cross_validate(name: str, runs: Path, count: int, seed: int | None) -> Folds:
     """Trains the recipe and its baseline once for each of so many folds, and saves the figures."""
     recipe, started = load(name), time.perf_counter()
-    dataset = _dataset(recipe)
+    dataset = dataset_of(recipe)
     seed = recipe.seed if seed is None else seed
 
     def network(part: Dataset) -> Fitted:
@@ -111,24 +136,53 @@ def cross_validate(name: str, runs: Path, count: int, seed: int | None) -> Folds
     figures = folds.cross_validate(dataset, count, recipe.measures, network, baseline)
     rows = len(dataset.train) + len(dataset.validation)
     found = Folds(name, seed, rows, time.perf_counter() - started, figures)
-    folds.save(found, _new_folder(name, runs))
+    folds.save(found, new_folder(name, runs))
     return found
+
+
+def compare_transfer(name: str, runs: Path) -> str:
+    """What the recipe's pre-training is worth, saved and as a table. Raises UnusableRecipe where it has none."""
+    recipe = load(name)
+    if recipe.pretrain is None:
+        raise UnusableRecipe(f"{name} is not pre-trained; `pretrain` in its recipe says on what")
+    folder = new_folder(name, runs)
+    ways = {
+        "from scratch": replace(recipe, pretrain=None),
+        "body frozen": replace(recipe, pretrain=replace(recipe.pretrain, frozen=True)),
+        "all fine-tuned": replace(recipe, pretrain=replace(recipe.pretrain, frozen=False)),
+    }
+    measured = {told: partial(_fine_tuned, way, folder) for told, way in ways.items()}
+    table = transfer.compare(dataset_of(recipe), measured, recipe.measures[0])
+    (folder / "transfer.md").write_text(f"{table}\n")
+    return f"{table}\n\n{folder}"
+
+
+def _fine_tuned(recipe: Recipe, folder: Path, dataset: Dataset, seed: int) -> float:
+    """The first measure on validation. Of one seed the pre-training is done once, whatever follows."""
+    kept = folder / f"seed-{seed}"
+    kept.mkdir(parents=True, exist_ok=True)
+    trained = recipe.train(dataset, seed, kept)
+    for left in kept.glob("member-*.pt"):
+        left.unlink()
+    validation = dataset.validation
+    return recipe.measures[0].of(predict(trained.served, validation), validation.targets.numpy())
 
 
 def sweep_rates(name: str, runs: Path, seed: int | None) -> str:
     """Sweeps the learning rate of the recipe's network, saves the picture and says what is in it."""
     recipe = load(name)
-    dataset = _dataset(recipe)
+    dataset = dataset_of(recipe)
     seed = recipe.seed if seed is None else seed
     reproducible.start(seed)
     network = recipe.network(dataset.train.inputs, dataset.train.targets)
     found = range_test.sweep(network, dataset.train, recipe.steps, seed)
-    folder = _new_folder(name, runs)
+    folder = new_folder(name, runs)
     range_test.save(found, recipe.title, recipe.steps.learning_rate, folder)
     return f"{found.words(recipe.steps.learning_rate)}\n{folder / 'range.png'}"
 
 
-def _new_folder(name: str, runs: Path) -> Path:
+def new_folder(name: str, runs: Path) -> Path:
+    """Where a run of this moment lies."""
     return runs / name / datetime.now().strftime("%Y%m%d-%H%M%S-%f")
 
 
@@ -141,12 +195,8 @@ class Begun:
     dataset: Dataset
     seed: int
 
-    def made_from(self) -> dict[str, Any]:
-        """What its weights depend on, beside the seed."""
-        return self.recipe.settings() | self.dataset.identity()
 
-
-def _dataset(recipe: Recipe) -> Dataset:
+def dataset_of(recipe: Recipe) -> Dataset:
     """Raises UnfitDataset with what its loader stumbled over."""
     try:
         return recipe.dataset()
@@ -162,8 +212,8 @@ def reopen(name: str, runs: Path, folder: Path | None) -> Run:
     folder = folder or _latest(runs / name, checkpoint.FILE)
     saved = checkpoint.load(folder)
     reproducible.start(saved.seed)
-    dataset = _dataset(recipe)
-    if saved.settings != recipe.settings() | dataset.identity():
+    dataset = dataset_of(recipe)
+    if saved.settings != recipe.made_from(dataset):
         raise RunNotFound(f"{name} or its data have changed since the run in {folder}; fit it again")
     served = recipe.untrained(dataset)
     try:
@@ -251,7 +301,7 @@ def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Ma
         "epochs": len(trained.history.epochs),
         "best_epoch": trained.history.best_epoch,
         "epsilon": trained.history.epsilon,
-        "settings": recipe.settings(),
+        "settings": recipe.settings() | recipe.pretrain_data(),
         "versions": reproducible.versions(),
         "curves": curves(trained.history, recipe.measures[0].name),
     }
@@ -304,4 +354,6 @@ def _graph(run: Run) -> Path:
 
 def _some(rows: Rows) -> Rows:
     """A few rows, from one end to the other."""
-    return rows.take(torch.linspace(0, len(rows) - 1, GOLDEN_ROWS).long())
+    numbers = sum(tensor[0].numel() for tensor in rows.inputs.values())
+    count = max(1, min(GOLDEN_ROWS, GOLDEN_NUMBERS // numbers))
+    return rows.take(torch.linspace(0, len(rows) - 1, count).long())

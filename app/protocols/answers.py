@@ -28,6 +28,7 @@ class Readiness(Answer):
     missing_providers: dict[str, list[str]] = Field(
         {}, description="Models that run without an execution provider that their config.yaml asks for."
     )
+    store: str = Field("", description="Why the store that models come from cannot be read now; those serve on.")
 
 
 class Unreadiness(Answer):

@@ -30,16 +30,19 @@ async def ready(request: Request) -> Response:
     """200 when every required model is loaded and warm; 503 with the reason of each that is not.
 
     Models whose config.yaml names execution providers stand under `providers`, with the number of their nodes on each;
-    those that run without one of them also under `missing_providers`.
+    those that run without one of them also under `missing_providers`. `store` says why the store that models come from
+    cannot be read now.
     """
     return readiness(request, {"ready": True})
 
 
 def readiness(request: Request, body: dict[str, Any]) -> Response:
     """body with 200 when the service may take traffic, 503 and why not otherwise."""
-    models = repository(request)
+    models, source = repository(request), request.app.state.source
     if request.app.state.stop.begun:
         return json_response({**dict.fromkeys(body, False), "error": "not ready: the service stops"}, 503)
+    if source and (why := source.waiting()):
+        return json_response({**dict.fromkeys(body, False), "error": f"not ready: {why}"}, 503)
     if waiting := models.waiting():
         reasons = "; ".join(f"{name}: {reason}" for name, reason in waiting.items())
         return json_response({**dict.fromkeys(body, False), "error": f"not ready: {reasons}"}, 503)
@@ -47,6 +50,8 @@ def readiness(request: Request, body: dict[str, Any]) -> Response:
         body = {**body, "providers": places}
     if missing := models.missing_providers():
         body = {**body, "missing_providers": missing}
+    if source and source.state.failed:
+        body = {**body, "store": source.state.failed}
     return json_response(body)
 
 

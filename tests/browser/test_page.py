@@ -81,7 +81,7 @@ def test_the_list_tells_every_models_state_versions_and_provider_and_why_one_doe
         expect(model(page, "damaged")).to_contain_text("Not available")
         expect(model(page, "damaged").locator(".reason")).to_contain_text("model.onnx: ")
         expect(model(page, "nothing-in-it").locator(".reason")).to_contain_text("no version folder")
-        page.get_by_label("Filter").fill("digit")
+        page.get_by_label("Filter").fill("handwritten")
         expect(page.locator(".model")).to_have_count(1)
         page.get_by_label("Filter").fill("no such thing")
         expect(page.get_by_text("No model matches")).to_be_visible()
@@ -329,11 +329,25 @@ def test_a_picture_is_chosen_or_dropped_shown_and_sent(browser: Browser, address
         expect(page.locator(".problem")).to_contain_text("not a PNG, JPEG or WebP image")
 
 
+def test_a_picture_on_white_of_any_size_is_dropped_on_a_drawing_pad_and_answered(
+    browser: Browser, address: str
+) -> None:
+    told = httpx.get(f"{address}/v1/models/mnist/metadata").json()
+    digit = np.array(told["example"]["instances"][0]["image"], np.uint8)
+    on_white = np.kron(255 - digit, np.ones((9, 9), np.uint8))
+    with visiting(browser, f"{address}/#/models/mnist") as page:
+        page.get_by_role("button", name="Clear").click()
+        page.locator(".drop").evaluate(DROP, b64(picture(on_white))["b64"])
+        expect(predict(page).locator(".said")).to_contain_text(re.compile(r"^\s*0"))
+        expect(page.locator(".seen")).to_have_attribute("aria-label", re.compile("28 by 28 pixels, [5-9]\\d\\d"))
+
+
 def test_a_sound_is_chosen_can_be_heard_and_is_sent(browser: Browser, address: str) -> None:
     clip = sound(np.full(800, 0.5, np.float32), 8000)
     with visiting(browser, f"{address}/#/models/clip") as page:
         page.get_by_label("Clip").set_input_files({"name": "a.wav", "mimeType": "audio/wav", "buffer": clip})
         expect(page.locator("audio")).to_have_js_property("duration", 0.1)
+        expect(page.get_by_role("img", name="The sound that is sent, 0.1 s of 0.1 s")).to_be_visible()
         expect(predict(page).locator(".said")).to_have_text("0.5")
 
 

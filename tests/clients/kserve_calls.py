@@ -1,6 +1,7 @@
-"""The KServe SDK's REST client against a served socket; prints what came back as JSON.
+"""The KServe SDK's REST client against a served socket, and its classes on resources; prints what came back as JSON.
 
-Runs in .venv-kserve, which has the SDK and nothing of this project: `python kserve_calls.py http://127.0.0.1:8000`.
+Runs in .venv-kserve, which has the SDK and nothing of the service:
+`python -m tests.clients.kserve_calls http://127.0.0.1:8000`, with the resources, a JSON list, on its standard input.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ import httpx
 import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
+
+from tests.clients.kserve_resources import problems
 
 SAMPLES: dict[str, np.ndarray[Any, Any]] = {
     "BOOL": np.array([[True, False], [False, True]]),
@@ -124,4 +127,5 @@ async def main(url: str) -> Report:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1]))))
+    resources = [problems(resource) for resource in json.load(sys.stdin)]
+    print(json.dumps({**asyncio.run(main(sys.argv[1])), "resources": resources}))

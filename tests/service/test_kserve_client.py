@@ -1,4 +1,5 @@
-"""The KServe SDK's REST client, unmodified and in an environment of its own, gets what it expects."""
+"""The KServe SDK, unmodified and in an environment of its own: its REST client gets what it expects, and its classes
+have every field of the examples."""
 
 import json
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests import graphs
 from tests.serving import serving
@@ -14,7 +16,17 @@ from tests.serving import serving
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-kserve" / "bin" / "python"
 
+EXAMPLES = [yaml.safe_load(file.read_text()) for file in sorted((ROOT / "deploy" / "kserve").glob("*.yaml"))]
+
 Report = dict[str, Any]
+
+
+def misspelt() -> dict[str, Any]:
+    """An example with a field that is none, and one of another type."""
+    runtime: dict[str, Any] = json.loads(json.dumps(next(one for one in EXAMPLES if one["kind"] == "ServingRuntime")))
+    runtime["spec"]["containers"][0]["readynessProbe"] = {}
+    runtime["spec"]["multiModel"] = "yes"
+    return runtime
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +37,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
         graphs.add_to_repository(folder, f"same-{datatype}", graphs.identity(datatype))
     graphs.add_to_repository(folder, "add", graphs.add())
     with serving(folder) as client:
-        command = [str(PYTHON), str(ROOT / "tests" / "clients" / "kserve_calls.py"), str(client.base_url)]
-        called = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        command = [str(PYTHON), "-m", "tests.clients.kserve_calls", str(client.base_url)]
+        resources = json.dumps([*EXAMPLES, misspelt()])
+        called = subprocess.run(command, cwd=ROOT, input=resources, capture_output=True, text=True, timeout=120)
     assert called.returncode == 0, called.stderr
     yield json.loads(called.stdout)
 
@@ -76,3 +89,12 @@ def test_a_tensor_without_rows_as_it_sends_them_is_answered(report: Report) -> N
 def test_its_errors_carry_the_status_and_the_sentence(report: Report, mistake: str, status: int, sentence: str) -> None:
     assert report[mistake][0] == status
     assert report[mistake][1].startswith(sentence)
+
+
+def test_its_classes_have_every_field_of_the_examples_and_know_a_wrong_one(report: Report) -> None:
+    *examples, wrong = report["resources"]
+    assert examples == [[]] * len(EXAMPLES) == [[], []]
+    assert wrong == [
+        "ServingRuntime.spec.containers[0].readynessProbe: V1Container has no such field",
+        "ServingRuntime.spec.multiModel: 'yes', wanted bool",
+    ]

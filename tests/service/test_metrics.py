@@ -62,9 +62,9 @@ def test_a_run_is_counted_by_what_released_it(tmp_path: Path, fast_lane: bool) -
 def test_a_failure_is_counted_by_its_reason(tmp_path: Path, fast_lane: bool) -> None:
     graphs.add_to_repository(tmp_path, "m", graphs.times(2))
     graphs.add_to_repository(
-        tmp_path, "slow", graphs.slow(turns=2000), config="batching: {max_rows: 1, max_queue_rows: 1}\ninstances: 1"
+        tmp_path, "slow", graphs.slow(turns=200), config="batching: {max_rows: 1, max_queue_rows: 1}\ninstances: 1"
     )
-    graphs.add_to_repository(tmp_path, "late", graphs.slow(turns=2000), config="deadline_ms: 10")
+    graphs.add_to_repository(tmp_path, "late", graphs.slow(turns=500), config="deadline_ms: 10")
     with serving(tmp_path, fast_lane=fast_lane) as client, ThreadPoolExecutor(8) as callers:
         assert client.post(INFER, json={"inputs": []}).status_code == 400
         assert failures(client, "invalid_input") == 1

@@ -112,7 +112,7 @@ def test_what_a_caller_or_the_sampler_leaves_out_is_not_traced(models: Path, mon
 
 
 def test_errors_and_other_routes_are_spans_too(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs.add_to_repository(models, "slow", graphs.slow(turns=3000), config="deadline_ms: 10")
+    graphs.add_to_repository(models, "slow", graphs.slow(turns=500), config="deadline_ms: 10")
     with http_receiver() as (address, received):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
         with serving(models) as client:

@@ -13,11 +13,29 @@ from app.refusals import STATUS
 ROOT = Path(__file__).parents[2]
 
 MAY_IMPORT = {
-    "app.__main__": {"app.check", "app.keys", "app.workers", "app.manifest", "app.settings", "app.tracing"},
+    "app.__main__": {
+        "app.check",
+        "app.keys",
+        "app.workers",
+        "app.manifest",
+        "app.remote",
+        "app.settings",
+        "app.tracing",
+    },
     "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
-    "app.workers": {"app", "app.server", "app.orders", "app.errors", "app.logs", "app.settings"},
+    "app.workers": {"app", "app.server", "app.orders", "app.errors", "app.logs", "app.remote", "app.settings"},
     "app.server": {"app.connection", "app.heap", "app.main", "app.orders", "app.parser", "app.settings"},
-    "app.orders": {"app.repository", "app.manifest", "app.errors"},
+    "app.orders": {"app.remote", "app.repository", "app.manifest", "app.errors"},
+    "app.remote": {
+        "app",
+        "app.errors",
+        "app.inference",
+        "app.layout",
+        "app.logs",
+        "app.manifest",
+        "app.metrics",
+        "app.remote",
+    },
     "app.certificate": set[str](),
     "app.main": {
         "app",
@@ -35,6 +53,7 @@ MAY_IMPORT = {
         "app.page",
         "app.protocols",
         "app.refusals",
+        "app.remote",
         "app.repository",
         "app.settings",
         "app.tracing",
@@ -195,6 +214,7 @@ def test_training_uses_of_app_only_the_manifest_and_the_session(file: Path) -> N
             "training.recipe",
             "training.run",
             "training.new",
+            "training.search",
             "training.tables.command",
             "training.tables.make",
             "training.__main__",

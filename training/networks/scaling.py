@@ -32,3 +32,12 @@ class Unstandardise(Standardise):
 
     def forward(self, values: Tensor) -> Tensor:
         return values * self.deviation + self.mean
+
+
+def light_on_dark(grey: Tensor) -> Tensor:
+    """(rows, height, width) of 0 to 1 -> the same, turned round where the mean of the border is above a half.
+
+    So ink on paper, or a garment photographed on white, is as the light on dark that was learnt from.
+    """
+    border = torch.cat([grey[:, 0], grey[:, -1], grey[:, 1:-1, 0], grey[:, 1:-1, -1]], dim=1)  # (rows, pixels)
+    return torch.where(border.mean(dim=1)[:, None, None] > 0.5, 1 - grey, grey)

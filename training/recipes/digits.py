@@ -8,8 +8,10 @@ validation split, 3 seeds each. With steps of 3e-3 a shift by half a pixel was l
 and .994), one by a whole pixel worse (.990). Data: UCI Optical Recognition, 1998.
 """
 
+from dataclasses import replace
 from functools import partial
 
+from optuna import Trial
 from torch.nn.functional import cross_entropy
 
 from training.baselines import logistic_regression
@@ -44,3 +46,20 @@ recipe = Recipe(
     baseline=logistic_regression,
     accept={"accuracy": 0.98},
 )
+
+
+def search(trial: Trial) -> Recipe:
+    """Size, penalties, steps and how far the images are moved."""
+    channels = trial.suggest_categorical("channels", [8, 16, 24])
+    dropout = trial.suggest_float("dropout", 0.0, 0.6)
+    pixels, degrees = trial.suggest_float("pixels", 0.0, 1.0), trial.suggest_float("degrees", 0.0, 15.0)
+    return replace(
+        recipe,
+        network=partial(ConvNet, brightest=16.0, channels=channels, dropout=dropout),
+        steps=replace(
+            recipe.steps,
+            learning_rate=trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True),
+            weight_decay=trial.suggest_float("weight_decay", 0.001, 1.0, log=True),
+            augment=partial(shift_and_rotate, pixels=pixels, degrees=degrees),
+        ),
+    )

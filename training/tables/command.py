@@ -27,7 +27,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, help="a .csv or .parquet file with a line of names")
     command.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     command.add_argument("--name", help="of the model (default: the file's)")
-    command.add_argument("--minutes", type=_minutes, default=2.0, help="that the search may take (default: 2)")
+    command.add_argument("--minutes", type=minutes, default=2.0, help="that the search may take (default: 2)")
     command.add_argument("--trials", type=int, metavar="N", help="networks to try at most (default: what time allows)")
     command.add_argument("--columns", type=Path, metavar="FILE", help="corrections, as --write-columns writes them")
     told = f"COLUMN is {', '.join(KINDS)}; of a date also its format, as in when=date:%%d/%%m/%%Y"
@@ -74,8 +74,9 @@ def _name(name: str) -> str:
     return name
 
 
-def _minutes(text: str) -> float:
-    minutes = float(text)
-    if not 0 < minutes < 1e4:
+def minutes(text: str) -> float:
+    """Of an argument."""
+    given = float(text)
+    if not 0 < given < 1e4:
         raise argparse.ArgumentTypeError(f"{text} is no time in minutes")
-    return minutes
+    return given

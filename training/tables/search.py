@@ -1,6 +1,7 @@
 """A search over sizes and penalties within a time: the network whose validation loss is lowest is the one to train.
 
-Trials come in an order that the seed fixes; how many there are, the clock decides, unless a number was asked for.
+Trials come in an order that the seed fixes; how many there are, the clock decides, unless a number was asked for. None
+is broken off by the median: fits that stop early are short, and more of them were no better (training/EXPERIMENTS.md).
 """
 
 import math
@@ -10,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 
 import optuna
 import torch
+from optuna.trial import FrozenTrial, TrialState
 from torch import nn
-from tqdm import tqdm
 
-from training import reproducible
+from training import reproducible, study
 from training.datasets.dataset import Dataset
 from training.errors import Diverged
-from training.fit import Steps, fit
+from training.fit import History, Steps, Watch, fit
 
 EPOCHS = 200
 """At most."""
@@ -97,86 +98,32 @@ def search(
         patience=PATIENCE,
     )
     steps = replace(steps, epochs=_epochs(dataset, network, steps, seconds / TRIALS_AT_LEAST, seed))
-    done: list[Trial] = []
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial(asdict(Choice()))
-    with _Clock(seconds) as clock:
 
-        def objective(trial: optuna.Trial) -> float:
-            made = _fit(dataset, network, with_choice(steps, choice := _suggest(trial)), choice, clock, seed)
-            done.append(replace(made, number=len(done) + 1))
-            clock.tell(done)
-            if not math.isfinite(made.loss):
-                raise optuna.TrialPruned
-            return made.loss
+    def tried(trial: optuna.Trial, watch: Watch) -> History:
+        """As a recipe of these values would be trained."""
+        choice = _suggest(trial)
+        reproducible.start(seed)
+        made = network(choice)
+        rows = dataset.train, dataset.validation
+        return fit(made, *rows, with_choice(steps, choice), score=lambda: 0.0, seed=seed, watch=watch)
 
-        while not done or not (clock.tick() or (trials is not None and len(done) >= trials)):
-            study.optimize(objective, n_trials=1)
-    found = Search(tuple(done), steps)
-    if not math.isfinite(found.best.loss):
+    found = study.begin(higher_is_better=False, warm_up=EPOCHS)
+    found.enqueue_trial(asdict(Choice()))
+    study.search(found, tried, lambda epoch: epoch.validation_loss, seconds=seconds, trials=trials, seed=seed)
+    if not study.whole(found):
         raise Diverged("no network of the search gave a number for its validation loss")
-    return replace(found, steps=with_choice(steps, found.best.choice))
+    best = Choice(**study.whole(found)[0].params)
+    return Search(tuple(map(_trial, found.trials)), with_choice(steps, best))
 
 
 def with_choice(steps: Steps, choice: Choice) -> Steps:
     return replace(steps, learning_rate=choice.learning_rate, weight_decay=choice.weight_decay)
 
 
-class _Clock:
-    """The time that a search has, as a bar where somebody watches."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._started = seconds, time.monotonic()
-        form = "search {percentage:3.0f} %|{bar}| {n:.0f} of {total:.0f} s{postfix}"
-        self._bar = tqdm(total=seconds, bar_format=form, disable=None)
-
-    def __enter__(self) -> "_Clock":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def tick(self) -> bool:
-        """Moves the bar; whether the time is over."""
-        self._bar.n = min(self._seconds, time.monotonic() - self._started)
-        self._bar.refresh()
-        return time.monotonic() - self._started >= self._seconds
-
-    def tell(self, done: list[Trial]) -> None:
-        best = min(trial.loss for trial in done)
-        self._bar.set_postfix_str(f"{len(done)} trials, lowest loss {best:.4g}")
-
-
-class _TimeIsOver(Exception):
-    """A fit breaks off."""
-
-
-def _fit(
-    dataset: Dataset,
-    network: Callable[[Choice], nn.Module],
-    steps: Steps,
-    choice: Choice,
-    clock: _Clock,
-    seed: int,
-) -> Trial:
-    """As a recipe of these values would be trained; the first one to its end."""
-    started, seen = time.perf_counter(), 0
-
-    def watched() -> float:
-        nonlocal seen
-        seen += 1
-        if clock.tick() and choice != Choice():
-            raise _TimeIsOver
-        return 0.0
-
-    reproducible.start(seed)
-    try:
-        history = fit(network(choice), dataset.train, dataset.validation, steps, score=watched, seed=seed)
-        loss = history.epochs[history.best_epoch - 1].validation_loss
-    except (_TimeIsOver, Diverged):
-        loss = math.inf
-    return Trial(0, choice, loss, seen, time.perf_counter() - started)
+def _trial(one: FrozenTrial) -> Trial:
+    loss = one.value if one.state == TrialState.COMPLETE and one.value is not None else math.inf
+    seconds = one.duration.total_seconds() if one.duration else 0.0
+    return Trial(one.number + 1, Choice(**one.params), loss, one.user_attrs[study.EPOCHS], seconds)
 
 
 def _suggest(trial: optuna.Trial) -> Choice:

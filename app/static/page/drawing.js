@@ -5,6 +5,9 @@ import { canvas, fitted, matrixOf, modelledOn, shaped, valuesOf } from "./ink.js
 
 const FINE = 8;
 
+// The pad's width, or a little more: a whole number for each of the model's pixels, so that no seams show between them.
+const PAD = 320;
+
 class DrawingPad extends HTMLElement {
   constructor() {
     super();
@@ -30,7 +33,8 @@ class DrawingPad extends HTMLElement {
   }
 
   build() {
-    this.pad = canvas(320, Math.round((320 * this.rows) / this.columns), "pad");
+    const pixel = Math.ceil(PAD / this.columns);
+    this.pad = canvas(pixel * this.columns, pixel * this.rows, "pad");
     this.pad.id = this.dataset.id;
     this.pad.setAttribute("role", "img");
     this.pad.setAttribute("aria-label", "Drawing area; the buttons below need no pointer");

@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../lit-html/lit-html.js";
 import { isDrawable, pictureType } from "./picture.js";
+import "./wave.js";
 
 export function imageField(form, feature, id, about) {
   const take = (file) => file && read(file, (b64) => form.set(feature.name, { b64 }));
@@ -35,6 +36,7 @@ export function audioField(form, feature, id, about) {
         aria-describedby=${about}
         @change=${(event) => take(event.target.files[0])}
       />
+      <sound-wave .feature=${feature} .sound=${value}></sound-wave>
       ${typeof value?.b64 === "string" ? player(value.b64) : nothing}
     </div>
   </div>`;

