@@ -19,6 +19,7 @@ from app.admission import Admission
 from app.certificate import expiry_of
 from app.errors import ServingError
 from app.gate import Gate, InFlight
+from app.inference.drift import Drift
 from app.inference.memory import Room
 from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
@@ -44,6 +45,8 @@ FIGURES_INTERVAL_S = 1
 KEYS_INTERVAL_S = 1
 
 LOOP_INTERVAL_S = 0.1
+
+DRIFT_SECONDS = 10
 
 FILL_S = 20.0
 """For the store to give the first models, before workers say that it does not."""
@@ -108,6 +111,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             given.tell_alive(),
             _keep_keys(keys, admission, metrics),
             _watch_loop(metrics),
+            _watch_drift(repository, metrics),
         )
         tasks = [asyncio.create_task(work) for work in works]
         if source:
@@ -233,6 +237,23 @@ async def _keep_keys(keys: Keys, admission: Admission, metrics: Metrics) -> None
         if keys.changed():
             admission.forget()
             metrics.tell_keys(keys.expiries)
+
+
+async def _watch_drift(repository: Repository, metrics: Metrics) -> None:
+    """What the models see and answer, counted in a thread once a second and told now and then."""
+    while True:
+        for _ in range(DRIFT_SECONDS):
+            await asyncio.sleep(1)
+            watched = [model.drift for model in repository.models() if model.drift]
+            await asyncio.to_thread(_count, watched)
+        for model in repository.models():
+            for told in model.drift.told() if model.drift else ():
+                metrics.tell_drift(model.name, model.version, told.name, told.kind, told)
+
+
+def _count(watched: Sequence[Drift]) -> None:
+    for drift in watched:
+        drift.count()
 
 
 async def _watch_loop(metrics: Metrics) -> None:

@@ -156,6 +156,8 @@ class Summary(Record):
     """A feature's distribution over the training split.
 
     deciles: 11 values, from the minimum to the maximum, a tenth of the rows between neighbours.
+    at_most: for each decile the share of rows whose value is no larger, which is more than tenths tell of a value that
+             many rows have.
     shares:  of a category, in place of the figures of a number: category -> its share of the rows with a value.
     missing: share of rows without a value, 0 to 1.
     """
@@ -163,6 +165,7 @@ class Summary(Record):
     mean: float | None = None
     standard_deviation: float | None = None
     deciles: tuple[float, ...] | None = None
+    at_most: tuple[float, ...] | None = None
     shares: dict[str, float] = Field(default_factory=dict)
     missing: float
 
@@ -188,7 +191,11 @@ class Golden(Record):
 
 
 class Manifest(Record):
-    """manifest.json: what a model version is. `app` owns it, `training` writes it."""
+    """manifest.json: what a model version is. `app` owns it, `training` writes it.
+
+    predictions: output tensor -> what the network answers to the validation split: of probabilities the labels' shares,
+                 and the distribution of the answered label's probability; of a value its own.
+    """
 
     manifest_version: Literal[1] = 1
     name: str

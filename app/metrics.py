@@ -68,6 +68,19 @@ class Tally(Protocol):
         """Put them there."""
 
 
+class Drifted(Protocol):
+    """See `app.inference.drift.Told`."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def stability(self) -> float | None: ...
+    @property
+    def missing(self) -> float: ...
+    @property
+    def outside(self) -> float: ...
+
+
 class Statistics:
     """One model version since the start, over all workers.
 
@@ -238,6 +251,35 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self.drift = Gauge(
+            "headrace_drift_stability_index",
+            "Population stability index of a feature or an answer, the last hour's against the training's; by custom "
+            "0.1 is a change and 0.25 a large one. Of the worker that has the most.",
+            (*VERSION, "name", "kind"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.drift_rows = Gauge(
+            "headrace_drift_rows",
+            "Rows of the last hour that were counted for it; below 500 no index is told.",
+            (*VERSION, "name", "kind"),
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.drift_missing = Gauge(
+            "headrace_drift_missing_ratio",
+            "Share of the last hour's values that were missing.",
+            (*VERSION, "name", "kind"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.drift_outside = Gauge(
+            "headrace_drift_outside_ratio",
+            "Share of the last hour's values that lay below or above all of the training's.",
+            (*VERSION, "name", "kind"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.cores = Gauge(
             "headrace_cores",
             "Cores that runs may use, by the CPU affinity and the cgroup's quota, of all workers.",
@@ -324,6 +366,15 @@ class Metrics:
         for provider, count in nodes.items():
             self.model_nodes.labels(model, version, provider).set(count)
         self.model_threads.labels(model, version).set(threads)
+
+    def tell_drift(self, model: str, version: int, name: str, kind: str, told: "Drifted") -> None:
+        """How a feature or an answer has drifted."""
+        place = (model, version, name, kind)
+        self.drift_rows.labels(*place).set(told.rows)
+        self.drift_missing.labels(*place).set(told.missing)
+        self.drift_outside.labels(*place).set(told.outside)
+        if told.stability is not None:
+            self.drift.labels(*place).set(told.stability)
 
     def tell_keys(self, expiries: Mapping[str, float]) -> None:
         """When keys end, by name; one that was told before and is gone ends never."""

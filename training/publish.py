@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from app.feature import date_of
+from app.inference.drift import predicted
 from app.manifest import PAGE, Evaluation, Manifest, Parity, explain
 from training.answers import Answer
 from training.datasets.dataset import Column, Dataset, Rows
@@ -43,12 +44,14 @@ def describe(
     answers: Sequence[Answer],
     threshold: float | None,
     golden: tuple[Rows, Sequence[Array]],
+    validated: Sequence[Array],
 ) -> Manifest:
     """The manifest of a trained and verified model.
 
     words:    the manifest's texts by field, `name` to `card`.
     training: the fields of its Training.
     golden:   a few held-out rows and each of the network's answers; the first row is the features' example.
+    validated: each of the network's answers to the validation split.
     """
     rows, given = golden
     return _checked(
@@ -73,6 +76,11 @@ def describe(
                 column.name: _summary(column, _values(dataset.train, tensor, at, column))
                 for tensor, columns in dataset.columns.items()
                 for at, column in enumerate(columns)
+            },
+            "predictions": {
+                one.tensor: _answered(one, array, threshold)
+                for one, array in zip(answers, validated, strict=True)
+                if one.kind != "ranking"
             },
             "parity": parity,
             "golden": {
@@ -173,11 +181,28 @@ def _summary(column: Column, values: NDArray[Any]) -> dict[str, Any]:
     known = values[~np.isnan(values)].astype(float)
     if column.kind != "image" and known.min(initial=np.inf) == known.max(initial=-np.inf):
         return {"missing": 1 - len(known) / values.size}
+    return {**_distribution(known), "missing": 1 - len(known) / values.size}
+
+
+def _answered(answer: Answer, given: Array, threshold: float | None) -> dict[str, Any]:
+    """Of all answers: the labels' shares and the answered one's probability, or the values."""
+    if answer.kind == "value":
+        return _distribution(given.astype(float).ravel())
+    places = predicted(given, threshold)
+    counts = np.bincount(places, minlength=len(answer.labels)) / len(places)
+    shares = {label: six_digits(share) for label, share in zip(answer.labels, counts, strict=True) if share}
+    return {**_distribution(given[np.arange(len(given)), places].astype(float)), "shares": shares}
+
+
+def _distribution(values: NDArray[np.floating]) -> dict[str, Any]:
+    deciles = [six_digits(decile) for decile in np.quantile(values, np.linspace(0, 1, 11))]
+    at_most = np.searchsorted(np.sort(values), deciles, side="right") / len(values)
     return {
-        "mean": six_digits(known.mean()),
-        "standard_deviation": six_digits(known.std()),
-        "deciles": [six_digits(decile) for decile in np.quantile(known, np.linspace(0, 1, 11))],
-        "missing": 1 - len(known) / values.size,
+        "mean": six_digits(values.mean()),
+        "standard_deviation": six_digits(values.std()),
+        "deciles": deciles,
+        "at_most": [six_digits(share) for share in at_most],
+        "missing": 0.0,
     }
 
 

@@ -315,6 +315,7 @@ def _manifest(run: Run, evaluation: Evaluation, parity: Parity, card: str) -> Ma
         recipe.answers_of(trained.dataset),
         trained.threshold,
         (golden, answers(trained.served, golden)),
+        answers(trained.served, trained.dataset.validation),
     )
 
 

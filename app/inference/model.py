@@ -16,6 +16,7 @@ from app.feature import Feature
 from app.inference.batch import Rows
 from app.inference.comparison import relative_difference
 from app.inference.domain import check_domains, domains
+from app.inference.drift import Drift
 from app.inference.graph import check_place
 from app.inference.pace import Pace, measure
 from app.inference.probe import probe
@@ -103,7 +104,16 @@ class Model:
         self.limits = _limits(config, opened.pace if self.signature.batched else None, self.share.instances)
         tally = ModelTally(metrics, name, version)
         self.count = tally.request
-        self._scheduler = Scheduler(opened.session.run, opened.session.begin, self.limits, opened.pace, tally, name)
+        self.drift = Drift(opened.manifest) if opened.manifest else None
+        self._scheduler = Scheduler(
+            opened.session.run,
+            opened.session.begin,
+            self.limits,
+            opened.pace,
+            tally,
+            name,
+            self.drift.see if self.drift else None,
+        )
         self.run_now, self.refusal = self._scheduler.run_now, self._scheduler.refusal
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:

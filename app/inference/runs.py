@@ -55,8 +55,8 @@ class Stacked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart, and when the
-    computing began."""
+    """What one run gave to each of its requests; the seconds of stacking, computing and cutting apart, when the
+    computing began, and what it was made from."""
 
     rows: int
     results: Sequence[Rows]
@@ -64,6 +64,7 @@ class Outcome(NamedTuple):
     infer_s: float
     output_s: float
     began: float
+    inputs: Tensors
 
 
 class Computed(NamedTuple):
@@ -110,4 +111,5 @@ def outcome_of(run: Callable[[Tensors], Tensors], stacked: Stacked, rows: Sequen
     outputs = run(stacked.tensors)
     computed = perf_counter()
     results = [Rows(outputs)] if alone else batch.split(outputs, rows)
-    return Outcome(sum(rows), results, stacked.seconds, computed - started, perf_counter() - computed, started)
+    cut = perf_counter() - computed
+    return Outcome(sum(rows), results, stacked.seconds, computed - started, cut, started, stacked.tensors)

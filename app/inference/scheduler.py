@@ -100,6 +100,7 @@ class Scheduler:
     run:   tensors -> tensors, blocking; for runs on the event loop.
     begin: makes the same for one batch in a thread; used in up to `limits.instances` threads at once.
     pace:  how long runs take.
+    see:   is shown every run that answered callers, explanations' aside: name -> (rows, ...), inputs and outputs.
     """
 
     def __init__(
@@ -110,9 +111,10 @@ class Scheduler:
         pace: Pace,
         tally: ModelTally,
         name: str,
+        see: Callable[[Tensors, Tensors, int], None] | None = None,
     ) -> None:
         self._run, self._begin = run, begin
-        self._limits, self._pace, self._tally, self._name = limits, pace, tally, name
+        self._limits, self._pace, self._tally, self._name, self._see = limits, pace, tally, name, see
         long = pace.expected_s(1) > AHEAD_S
         self._pool = ThreadPoolExecutor(
             limits.instances, thread_name_prefix=f"run-{name}", initializer=_give_way if long else None
@@ -196,6 +198,7 @@ class Scheduler:
         for timing in timings:
             timing.arrived = timing.taken = started
         tell_run(timings, outcome.rows, outcome.began, outcome.infer_s)
+        self._show(outcome)
         self._measure(outcome, here=True)
         return outcome.results
 
@@ -430,15 +433,21 @@ class Scheduler:
             else:
                 self._measure(outcome, here=here)
                 tell_run([entry.timing for entry in entries], outcome.rows, outcome.began, outcome.infer_s)
+                if entries[0].priority != BEHIND_ALL:
+                    self._show(outcome)
                 results = outcome.results
             for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
                     entry.over = True
                     entry.done(result)
 
+    def _show(self, outcome: Outcome) -> None:
+        if self._see is not None:
+            self._see(outcome.inputs, outcome.results[0].outputs, outcome.rows)
+
     def _measure(self, outcome: Outcome, *, here: bool) -> None:
         """here: run on the event loop."""
-        rows, results, input_s, infer_s, output_s, _ = outcome
+        rows, results, input_s, infer_s, output_s, _, _ = outcome
         self._tally.run(rows, len(results), input_s, infer_s, output_s)
         if not here:
             self._pace.fade()

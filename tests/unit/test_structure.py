@@ -157,7 +157,7 @@ TRAINING_MAY_IMPORT_OF_APP = {
     "training.verify": {"app.inference", "app.manifest", "app.errors"},
     "training.report": {"app.manifest"},
     "training.run": {"app.manifest"},
-    "training.publish": {"app.feature", "app.manifest"},
+    "training.publish": {"app.feature", "app.inference", "app.manifest"},
     "training.published": {"app.inference", "app.manifest"},
     "training.throughput": {"app.inference"},
     "training.tables.columns": {"app.feature"},

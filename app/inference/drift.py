@@ -32,6 +32,9 @@ ROWS_A_SECOND = 200
 BYTES_A_SECOND = 2**22
 """Of one model's inputs that are looked at, at most."""
 
+ROUNDED = 1e-5
+"""Of a value in the manifest, which has six digits."""
+
 WINDOWS, WINDOW_S = 60, 60.0
 """An hour, a minute at a time."""
 
@@ -89,14 +92,17 @@ def _of_categories(summary: Summary, categories: Sequence[str]) -> Bins:
 
 
 def _of_deciles(summary: Summary) -> Bins:
-    """A value that makes up more than a tenth of the rows ends several deciles, and has a bin of its own."""
+    """Without `at_most`, a tenth lies between two deciles, however often one value comes."""
     deciles = np.array(summary.deciles)
-    edges, below = np.unique(deciles), np.searchsorted(deciles, np.unique(deciles), side="right") - 1
-    shares = np.diff(below, prepend=0) / 10
+    at_most = np.linspace(0, 1, len(deciles)) if summary.at_most is None else np.array(summary.at_most)
+    edges, last = np.unique(deciles[::-1], return_index=True)
+    shares = np.diff(at_most[::-1][last], prepend=0)
     kept = shares > 0
     names = (*(f"up to {edge:g}" for edge in edges[kept]), MISSING)
     known = shares[kept] * (1 - summary.missing)
-    return Bins(names, np.append(known, summary.missing), edges[kept], deciles[0], deciles[-1])
+    margin = ROUNDED * np.abs(deciles)
+    lowest, highest = float((deciles - margin)[0]), float((deciles + margin)[-1])
+    return Bins(names, np.append(known, summary.missing), edges[kept], lowest, highest)
 
 
 def stability(counts: Counts, expected: Shares) -> float:
@@ -134,7 +140,7 @@ def predicted(probabilities: Tensor, threshold: float | None) -> Tensor:
     if threshold is None:
         places: Tensor = probabilities.argmax(axis=1)
         return places
-    return (probabilities[:, 1] >= threshold).astype(np.int64)
+    return np.greater_equal(probabilities[:, 1], threshold).astype(np.int64)
 
 
 def watched(manifest: Manifest) -> list[Watched]:
