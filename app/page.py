@@ -6,7 +6,7 @@ Figures are totals since the start; the page turns the difference between two lo
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -19,6 +19,7 @@ from prometheus_client import Metric
 from app import __version__
 from app.bodies import body_response, dumped, json_response
 from app.errors import ModelNotFound
+from app.inference.drift import FEWEST_ROWS
 from app.layout import Entry, Version
 from app.manifest import PAGE
 from app.metrics import Metrics
@@ -85,6 +86,16 @@ async def report(request: Request, name: str, version: str) -> Response:
         raise ModelNotFound(f"model {name} version {model.version} has no {PAGE}")
     headers = {"content-security-policy": REPORT_POLICY, "referrer-policy": "no-referrer", "cache-control": "no-cache"}
     return FileResponse(file, headers=headers, media_type="text/html")
+
+
+@router.get("/page/models/{name}/versions/{version}/drift")
+async def drift(request: Request, name: str, version: str) -> Response:
+    """What this worker saw and answered in the last hour beside the training's; empty where there is nothing to compare
+    with, or nothing yet."""
+    watched = find_model(request, "v1", name, version).drift
+    told = [asdict(one) for one in watched.told()] if watched else []
+    body = dumped({"fewest_rows": FEWEST_ROWS, "drift": told})
+    return await body_response(request, body, {"cache-control": "no-store"}, "application/json")
 
 
 @dataclass

@@ -63,6 +63,7 @@ MAY_IMPORT = {
         "app",
         "app.bodies",
         "app.errors",
+        "app.inference",
         "app.layout",
         "app.manifest",
         "app.metrics",

@@ -3,6 +3,7 @@
 import { html, nothing } from "../lit-html/lit-html.js";
 import { call } from "./api.js";
 import { data, quality, training } from "./card.js";
+import { drift } from "./drift.js";
 import { providers, stateOf } from "./list.js";
 import { markdown } from "./markdown.js";
 import { serving } from "./serving.js";
@@ -38,7 +39,7 @@ function body(page, found, shown, metadata, form) {
           </section>`
         : nothing
     }
-    ${serving(page.watch, shown, metadata)}
+    ${serving(page.watch, shown, metadata)} ${card ? drift(found.name, shown.version) : nothing}
   `;
 }
 
