@@ -53,15 +53,19 @@ def test_breast_cancer_is_trained_published_served_and_predicted_by_both_protoco
 def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) -> None:
     with serving_process(SHIPPED, tmp_path / "log") as (client, _):
         assert set(client.get("/v1/models").json()["models"]) == {model.name for model in SHIPPED.iterdir()}
-        paths = client.get("/openapi.json").json()["paths"]
-        calls = {
-            path: operations["post"]["requestBody"]["content"]["application/json"]["examples"]["real"]["value"]
-            for path, operations in paths.items()
-            if path.endswith((":predict", "/infer"))
+        posts = {
+            path: every["post"]
+            for path, every in client.get("/openapi.json").json()["paths"].items()
+            if "post" in every
         }
-        for path, body in calls.items():
-            assert client.post(path, json=body).status_code == 200, path
+        calls = [path for path in posts if path.endswith((":predict", "/infer"))]
         assert len(calls) == 4 * sum(1 for _ in SHIPPED.iterdir())
+        for path in calls:
+            shown = posts[path]["requestBody"]["content"]["application/json"].get("examples")
+            told = client.get(f"/v1/models/{path.split('/')[3].partition(':')[0]}/metadata").json()
+            body = shown["real"]["value"] if shown else told["example_v2"]
+            assert shown or path.startswith("/v2")
+            assert client.post(path, json=body).status_code == 200, path
 
 
 def test_the_shipped_models_predict_by_v1_what_training_computed_for_their_examples(tmp_path: Path) -> None:

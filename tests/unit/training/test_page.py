@@ -1,5 +1,6 @@
 """The page of a run: whole, the same each time, and with nothing in it that could run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from training.importance import gradients, shuffled
 from training.metrics import ACCURACY, R2
 from training.networks.served import Served, as_it_is
 from training.recipe import load
-from training.run import conclude, fit
+from training.run import conclude, fit_made
 
 
 @pytest.fixture(scope="module", params=["breast-cancer", "digits", "diabetes"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
-    runs = tmp_path_factory.mktemp("runs")
-    run = fit(request.param, runs, seed=1)
+    full, runs = load(request.param), tmp_path_factory.mktemp("runs")
+    short = replace(full, members=min(full.members, 2), steps=replace(full.steps, epochs=5))
+    run = fit_made(request.param, short, runs, seed=1)
     conclude(run, None)
     return request.param, (run.folder / "report.html").read_text(), run.folder
 
