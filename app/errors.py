@@ -5,6 +5,7 @@ status code: `refusals.py` holds the one table that turns these into HTTP.
 """
 
 import re
+from collections.abc import Sequence
 
 
 class ServingError(Exception):
@@ -20,7 +21,12 @@ class ServingError(Exception):
 
 
 class InvalidInput(ServingError):
-    """The caller's tensors or body are not what the model takes."""
+    """The caller's tensors or body are not what the model takes.
+
+    features: whose values are to blame, one for each value; empty where it is something else.
+    """
+
+    features: Sequence[str] = ()
 
 
 class OutsideDomain(InvalidInput):
@@ -28,6 +34,7 @@ class OutsideDomain(InvalidInput):
 
     def __init__(self, violations: list["Violation"]) -> None:
         self.violations = violations
+        self.features = [violation.feature for violation in violations]
         super().__init__("; ".join(f"{v.tensor}{list(v.index)} ({v.feature}): {v.fact}" for v in violations))
 
 

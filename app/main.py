@@ -19,7 +19,7 @@ from app.admission import Admission
 from app.certificate import expiry_of
 from app.errors import ServingError
 from app.gate import Gate, InFlight
-from app.inference.drift import Drift
+from app.inference.drift import Drift, Second
 from app.inference.memory import Room
 from app.inference.pace import STALL_S
 from app.inference.session import VERSION, available_providers
@@ -245,15 +245,22 @@ async def _watch_drift(repository: Repository, metrics: Metrics) -> None:
         for _ in range(DRIFT_SECONDS):
             await asyncio.sleep(1)
             watched = [model.drift for model in repository.models() if model.drift]
-            await asyncio.to_thread(_count, watched)
-        for model in repository.models():
-            for told in model.drift.told() if model.drift else ():
-                metrics.tell_drift(model.name, model.version, told.name, told.kind, told)
+            seen = [(drift, second) for drift in watched if (second := drift.take())]
+            if seen:
+                await asyncio.to_thread(_count, seen)
+        models = [(model.name, model.version, model.drift) for model in repository.models() if model.drift]
+        await asyncio.to_thread(_tell_drift, models, metrics)
 
 
-def _count(watched: Sequence[Drift]) -> None:
-    for drift in watched:
-        drift.count()
+def _count(seen: Sequence[tuple[Drift, Second]]) -> None:
+    for drift, second in seen:
+        drift.count(second)
+
+
+def _tell_drift(models: Sequence[tuple[str, int, Drift]], metrics: Metrics) -> None:
+    metrics.tell_drift(
+        {(name, version, one.name, one.kind): one.figures for name, version, drift in models for one in drift.told()}
+    )
 
 
 async def _watch_loop(metrics: Metrics) -> None:

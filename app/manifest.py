@@ -169,6 +169,12 @@ class Summary(Record):
     shares: dict[str, float] = Field(default_factory=dict)
     missing: float
 
+    @model_validator(mode="after")
+    def _tells_as_much_of_every_decile(self) -> Self:
+        if self.at_most is not None and len(self.at_most) != len(self.deciles or ()):
+            raise ValueError(f"{len(self.at_most)} shares at most, wanted one for each decile")
+        return self
+
 
 class Parity(Record):
     """The largest difference between the PyTorch network and the exported graph, over held-out rows."""

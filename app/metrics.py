@@ -68,17 +68,24 @@ class Tally(Protocol):
         """Put them there."""
 
 
-class Drifted(Protocol):
-    """See `app.inference.drift.Told`."""
+WATCHED = (*VERSION, "name", "kind")
+Drifted = Mapping[tuple[str, int, str, str], Mapping[str, float]]
+"""The figures, by their names in DRIFT, of what of a model version is compared with its training."""
 
-    @property
-    def rows(self) -> int: ...
-    @property
-    def stability(self) -> float | None: ...
-    @property
-    def missing(self) -> float: ...
-    @property
-    def outside(self) -> float: ...
+DRIFT = {
+    "stability_index": "Population stability index of a feature or an answer, the last hour's against the training's, "
+    "of the worker that has the most; by custom 0.1 is a change and 0.25 a large one. 0 below 500 rows.",
+    "stability_chance": "What the index exceeds once in a thousand times where nothing has changed. 0 below 500 rows.",
+    "rows": "Rows of the last hour that were counted for it.",
+    "missing_ratio": "Share of the last hour's values that were missing, or equal to what stands for a missing one.",
+    "outside_ratio": "Share of the last hour's values that lay below or above all of the training's.",
+    "unknown_ratio": "Share of the last hour's values that are none of the manifest's categories.",
+    "refused_values": "Values of the last hour for which requests were refused, ten a request at most: out of the "
+    "manifest's range, none of its categories, missing or of another type.",
+}
+
+COUNTED = ("rows", "refused_values")
+"""Of these, all workers' count together."""
 
 
 class Statistics:
@@ -123,6 +130,7 @@ class Metrics:
     def __init__(self) -> None:
         self.unflushed: set[Tally] = set()
         self._keys: set[str] = set()
+        self._drifted: Drifted = {}
         registry = self._registry = CollectorRegistry()
         self.requests = Counter(
             "headrace_requests_total",
@@ -251,35 +259,16 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
-        self.drift = Gauge(
-            "headrace_drift_stability_index",
-            "Population stability index of a feature or an answer, the last hour's against the training's; by custom "
-            "0.1 is a change and 0.25 a large one. Of the worker that has the most.",
-            (*VERSION, "name", "kind"),
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self.drift_rows = Gauge(
-            "headrace_drift_rows",
-            "Rows of the last hour that were counted for it; below 500 no index is told.",
-            (*VERSION, "name", "kind"),
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self.drift_missing = Gauge(
-            "headrace_drift_missing_ratio",
-            "Share of the last hour's values that were missing.",
-            (*VERSION, "name", "kind"),
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        self.drift_outside = Gauge(
-            "headrace_drift_outside_ratio",
-            "Share of the last hour's values that lay below or above all of the training's.",
-            (*VERSION, "name", "kind"),
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
+        self.drift = {
+            name: Gauge(
+                f"headrace_drift_{name}",
+                told,
+                WATCHED,
+                multiprocess_mode="livesum" if name in COUNTED else "livemax",
+                registry=registry,
+            )
+            for name, told in DRIFT.items()
+        }
         self.cores = Gauge(
             "headrace_cores",
             "Cores that runs may use, by the CPU affinity and the cgroup's quota, of all workers.",
@@ -367,14 +356,13 @@ class Metrics:
             self.model_nodes.labels(model, version, provider).set(count)
         self.model_threads.labels(model, version).set(threads)
 
-    def tell_drift(self, model: str, version: int, name: str, kind: str, told: "Drifted") -> None:
-        """How a feature or an answer has drifted."""
-        place = (model, version, name, kind)
-        self.drift_rows.labels(*place).set(told.rows)
-        self.drift_missing.labels(*place).set(told.missing)
-        self.drift_outside.labels(*place).set(told.outside)
-        if told.stability is not None:
-            self.drift.labels(*place).set(told.stability)
+    def tell_drift(self, found: Drifted) -> None:
+        """How features and answers have drifted; what was told before and is gone has not."""
+        gone = {place: dict.fromkeys(figures, 0.0) for place, figures in self._drifted.items() if place not in found}
+        for place, figures in {**gone, **found}.items():
+            for name, value in figures.items():
+                self.drift[name].labels(*place).set(value)
+        self._drifted = found
 
     def tell_keys(self, expiries: Mapping[str, float]) -> None:
         """When keys end, by name; one that was told before and is gone ends never."""

@@ -90,12 +90,18 @@ async def report(request: Request, name: str, version: str) -> Response:
 
 @router.get("/page/models/{name}/versions/{version}/drift")
 async def drift(request: Request, name: str, version: str) -> Response:
-    """What this worker saw and answered in the last hour beside the training's; empty where there is nothing to compare
-    with, or nothing yet."""
+    """What this worker saw and answered in the last hour beside the training's.
+
+    compares: what of it the manifest has something to compare with, features or answers.
+    """
     watched = find_model(request, "v1", name, version).drift
-    told = [asdict(one) for one in watched.told()] if watched else []
-    body = dumped({"fewest_rows": FEWEST_ROWS, "drift": told})
-    return await body_response(request, body, {"cache-control": "no-store"}, "application/json")
+    told = await asyncio.to_thread(watched.told) if watched else []
+    body = {
+        "fewest_rows": FEWEST_ROWS,
+        "compares": sorted(watched.kinds) if watched else [],
+        "drift": [asdict(one) for one in told],
+    }
+    return await body_response(request, dumped(body), {"cache-control": "no-store"}, "application/json")
 
 
 @dataclass

@@ -3,136 +3,71 @@
 Runs are sampled on the event loop, which costs it a reference to their tensors, and counted in a thread once a second:
 so many rows of each feature in each tenth of the training rows, or in each category. The last hour counts.
 
-The population stability index of two distributions over the same bins, a as seen and e as expected, is the sum of
-(a - e) ln(a / e): 0 where they are equal; by custom, from 0.1 on they differ, from 0.25 on they differ much.
-Source: Siddiqi, Credit Risk Scorecards, 2006; Yurdakul, Statistical Properties of Population Stability Index, 2018.
+What the manifest's ranges and categories refuse never comes to a run, so it is counted where it is refused.
 """
 
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from threading import Lock
 from time import monotonic
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from app.inference.signature import Tensor, Tensors
-from app.manifest import Manifest, OutputTensor, Summary
-
-MOST_CATEGORIES = 20
-"""Bins of one feature's categories; all rarer ones share one more."""
-
-OTHERS, MISSING = "(others)", "missing"
+from app.feature import Feature
+from app.inference.bins import Bins, Counts, bins_of, by_chance, of_categories, of_deciles, stability
+from app.inference.signature import DTYPES, Tensor, Tensors, TensorSpec
+from app.manifest import Manifest, OutputTensor
 
 FEWEST_ROWS = 500
-"""Below this the index of two equal distributions is up to 0.05 by chance alone, and is not told."""
+"""Below this the index is mostly chance, and is not told."""
 
 ROWS_A_SECOND = 200
 BYTES_A_SECOND = 2**22
-"""Of one model's inputs that are looked at, at most."""
+"""Of one model that are looked at, at most; what is kept for that until its second is over is one run more at most."""
 
-ROUNDED = 1e-5
-"""Of a value in the manifest, which has six digits."""
-
-WINDOWS, WINDOW_S = 60, 60.0
-"""An hour, a minute at a time."""
-
-Counts = NDArray[np.int64]
-Shares = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Bins:
-    """Where the values of one feature are counted, MISSING last.
-
-    expected: (bins,), the shares of the training rows.
-    edges:    of a number: the upper ends of its bins, the first bin being open below and the last one above.
-    lowest, highest: of a number in the training rows.
-    places:   of a category: its number -> its bin.
-    """
-
-    names: tuple[str, ...]
-    expected: Shares
-    edges: Shares | None = None
-    lowest: float = -np.inf
-    highest: float = np.inf
-    places: NDArray[np.int64] | None = None
-
-    def count(self, values: NDArray[Any]) -> Counts:
-        """(bins,): how many of the values lie in each."""
-        size = len(self.names)
-        if self.places is not None:
-            return np.bincount(self.places[values.astype(np.int64).ravel()], minlength=size)
-        assert self.edges is not None
-        known = values[~np.isnan(values)].ravel()
-        counts = np.bincount(np.minimum(np.searchsorted(self.edges, known), size - 2), minlength=size)
-        counts[-1] = values.size - known.size
-        return counts
-
-    def outside(self, values: NDArray[Any]) -> int:
-        """How many are further out than any training row."""
-        return int(((values < self.lowest) | (values > self.highest)).sum())
-
-
-def bins_of(summary: Summary, categories: Sequence[str]) -> Bins | None:
-    """None where the summary tells nothing to compare with. categories: by their numbers."""
-    if summary.shares:
-        return _of_categories(summary, categories)
-    return _of_deciles(summary) if summary.deciles else None
-
-
-def _of_categories(summary: Summary, categories: Sequence[str]) -> Bins:
-    common = sorted(categories, key=lambda name: -summary.shares.get(name, 0.0))[:MOST_CATEGORIES]
-    names = (*common, *((OTHERS,) if len(common) < len(categories) else ()), MISSING)
-    places = np.array([common.index(name) if name in common else len(common) for name in categories])
-    shares = np.array([summary.shares.get(name, 0.0) for name in categories])
-    known = np.bincount(places, shares, minlength=len(names) - 1) * (1 - summary.missing)
-    return Bins(names, np.append(known, summary.missing), places=places)
-
-
-def _of_deciles(summary: Summary) -> Bins:
-    """Without `at_most`, a tenth lies between two deciles, however often one value comes."""
-    deciles = np.array(summary.deciles)
-    at_most = np.linspace(0, 1, len(deciles)) if summary.at_most is None else np.array(summary.at_most)
-    edges, last = np.unique(deciles[::-1], return_index=True)
-    shares = np.diff(at_most[::-1][last], prepend=0)
-    kept = shares > 0
-    names = (*(f"up to {edge:g}" for edge in edges[kept]), MISSING)
-    known = shares[kept] * (1 - summary.missing)
-    margin = ROUNDED * np.abs(deciles)
-    lowest, highest = float((deciles - margin)[0]), float((deciles + margin)[-1])
-    return Bins(names, np.append(known, summary.missing), edges[kept], lowest, highest)
-
-
-def stability(counts: Counts, expected: Shares) -> float:
-    """The population stability index. Half a row is added to each bin, so that an empty one is not infinitely far."""
-    rows = counts.sum()
-    seen = (counts + 0.5) / (rows + 0.5 * len(counts))
-    wanted = (expected * rows + 0.5) / (rows + 0.5 * len(counts))
-    return float(((seen - wanted) * np.log(seen / wanted)).sum())
+WINDOWS, WINDOW_S = 12, 300.0
+"""An hour, five minutes at a time."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One feature or answer. column: its place in a tensor that several features share; None where it is the tensor."""
+    """One feature or answer.
+
+    trained: rows that its bins were made from; infinity where that is not known.
+    feature, column: of a feature, and its place in a tensor that several share; None where it is the tensor.
+    answer:  of an answer.
+    """
 
     name: str
-    kind: str
     tensor: str
     bins: Bins
+    trained: float
+    feature: Feature | None = None
     column: int | None = None
     answer: OutputTensor | None = None
 
-    def values(self, tensors: Tensors) -> Tensor:
-        """Of each row, as they are counted."""
-        tensor = tensors[self.tensor]
+    @property
+    def kind(self) -> str:
+        return "feature" if self.answer is None else "answer"
+
+    def values(self, tensor: Tensor) -> Tensor:
+        """(rows, ...) -> (rows, ...): as they are counted."""
         if self.answer is None:
-            return tensor if self.column is None else tensor[:, self.column]
+            values = tensor if self.column is None else tensor[:, self.column]
+            return self._numbers(values) if values.dtype.kind == "O" else values
         if self.answer.kind == "value":
-            return tensor
-        places = predicted(tensor, self.answer.threshold)
-        return places if self.bins.places is not None else tensor[np.arange(len(tensor)), places]
+            return tensor.reshape(-1)
+        rows = tensor.reshape(-1, len(self.answer.labels))
+        places = predicted(rows, self.answer.threshold)
+        return places if self.bins.places is not None else rows[np.arange(len(rows)), places]
+
+    def _numbers(self, names: Tensor) -> Tensor:
+        """Of categories that are sent by their names."""
+        assert self.feature is not None
+        places, unknown = self.feature.places, len(self.feature.categories)
+        return np.array([places.get(name, unknown) for name in names.ravel().tolist()], np.int64).reshape(names.shape)
 
 
 def predicted(probabilities: Tensor, threshold: float | None) -> Tensor:
@@ -143,99 +78,206 @@ def predicted(probabilities: Tensor, threshold: float | None) -> Tensor:
     return np.greater_equal(probabilities[:, 1], threshold).astype(np.int64)
 
 
-def watched(manifest: Manifest) -> list[Watched]:
-    """All that there is something to compare with."""
+def watched(manifest: Manifest, outputs: Iterable[TensorSpec]) -> list[Watched]:
+    """All that there is something to compare with. outputs: of the graph."""
     found = []
+    trained = manifest.data.rows.get("train") or inf
     for one in manifest.inputs:
         for at, feature in enumerate(one.features):
             summary = manifest.summaries.get(feature.name)
-            bins = bins_of(summary, feature.categories) if summary and feature.kind not in ("text", "audio") else None
-            if bins:
+            if summary and (bins := bins_of(summary, feature)):
                 column = None if feature.shape else at
-                found.append(Watched(feature.name, "feature", one.tensor, bins, column))
+                found.append(Watched(feature.name, one.tensor, bins, trained, feature, column))
+    numbers = {spec.name for spec in outputs if DTYPES[spec.datatype].kind in "iuf"}
     for output in manifest.outputs:
-        summary = manifest.predictions.get(output.tensor)
-        if summary is None:
-            continue
-        if summary.shares and (bins := bins_of(summary, output.labels)):
-            found.append(Watched(output.name, "answer", output.tensor, bins, answer=output))
-        if summary.deciles:
-            name = output.name if output.kind == "value" else f"probability of {output.name}"
-            found.append(Watched(name, "answer", output.tensor, _of_deciles(summary), answer=output))
+        if output.tensor in numbers and output.kind != "ranking":
+            found += _answers(manifest, output)
     return found
+
+
+def _answers(manifest: Manifest, output: OutputTensor) -> list[Watched]:
+    """Which labels come how often, and how sure they are; or the values."""
+    found, trained = [], manifest.data.rows.get("validation") or inf
+    summary = manifest.predictions.get(output.tensor)
+    if summary and summary.shares and output.kind == "probabilities":
+        found.append(Watched(output.name, output.tensor, of_categories(summary, output.labels), trained, answer=output))
+    if summary and summary.deciles:
+        name = output.name if output.kind == "value" else f"probability of {output.name}"
+        found.append(Watched(name, output.tensor, of_deciles(summary), trained, answer=output))
+    return found
+
+
+@dataclass
+class Second:
+    """What came in one second, and the room that is left in it.
+
+    runs: (tensors, how many of their rows are to be counted).
+    refused: feature -> values.
+    """
+
+    runs: list[tuple[Tensors, int]] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    rows: int = ROWS_A_SECOND
+    bytes: int = BYTES_A_SECOND
+
+
+@dataclass
+class _Tally:
+    """Counts of one feature or answer, over some minutes."""
+
+    counts: Counts
+    rows: int = 0
+    missing: int = 0
+    outside: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class _Window:
+    """tallies: of each that is watched."""
+
+    began: float
+    tallies: Sequence[_Tally]
 
 
 @dataclass(frozen=True)
 class Told:
-    """Of the last hour. rows: that were counted. missing, outside: shares of the values."""
+    """Of the last hour.
+
+    rows:      that were counted.
+    stability: the index; None of too few rows, or where there is nothing to compare with.
+    chance:    what the index exceeds once in a thousand times where nothing has changed.
+    missing, outside, unknown: shares of the values; None where there is no such thing.
+    refused:   values for which requests were refused, ten a request at most.
+    """
 
     name: str
     kind: str
     rows: int
     stability: float | None
+    chance: float | None
     missing: float
-    outside: float
+    outside: float | None
+    unknown: float | None
+    refused: int
     bins: tuple[str, ...]
     expected: tuple[float, ...]
     seen: tuple[float, ...]
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """For Prometheus, which knows no None: an index that is not told is 0."""
+        found = {
+            "stability_index": self.stability or 0.0,
+            "stability_chance": self.chance or 0.0,
+            "rows": self.rows,
+            "missing_ratio": self.missing,
+            "outside_ratio": self.outside,
+            "unknown_ratio": self.unknown,
+            "refused_values": self.refused,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 class Drift:
-    """Of one model version. `see` belongs to the event loop; the rest may be called from one other thread."""
+    """Of one model version. `see`, `refuse` and `take` belong to the event loop; the rest may be called from anywhere.
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._watched = watched(manifest)
-        self._waiting: deque[tuple[Tensors, int]] = deque()
-        self._rows, self._bytes = ROWS_A_SECOND, BYTES_A_SECOND
-        self._windows: deque[tuple[float, list[Counts], list[int]]] = deque(maxlen=WINDOWS)
+    kinds: of what is watched: feature, answer.
+    """
+
+    def __init__(self, what: Sequence[Watched]) -> None:
+        self._watched = what
+        self.kinds = {one.kind for one in what}
+        self._tensors = {one.tensor for one in what}
+        self._second = Second()
+        self._windows: deque[_Window] = deque(maxlen=WINDOWS)
+        self._lock = Lock()
 
     def see(self, inputs: Tensors, outputs: Tensors, rows: int) -> None:
         """A run is over; as many of its rows are kept for counting as there is room for."""
-        if not self._watched or self._rows <= 0 or self._bytes <= 0:
+        second = self._second
+        if second.rows <= 0 or second.bytes <= 0:
             return
-        taken = min(rows, self._rows)
-        kept = {**inputs, **outputs}
-        self._waiting.append(({name: tensor[:taken] for name, tensor in kept.items()}, taken))
-        self._rows -= taken
-        self._bytes -= sum(tensor.nbytes for tensor in inputs.values()) * taken // max(rows, 1)
+        wanted = self._tensors
+        kept = {name: tensor for side in (inputs, outputs) for name, tensor in side.items() if name in wanted}
+        size = sum([_size(tensor) for tensor in kept.values()])
+        taken = min(rows, second.rows, max(1, second.bytes * rows // max(size, 1)))
+        second.runs.append((kept, taken))
+        second.rows -= taken
+        second.bytes -= size
 
-    def count(self) -> None:
-        """Take in what was seen, and make room for more."""
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        self._rows, self._bytes = ROWS_A_SECOND, BYTES_A_SECOND
-        for tensors, _ in waiting:
-            _, counts, outside = self._window()
-            for place, one in enumerate(self._watched):
-                values = one.values(tensors)
-                counts[place] += one.bins.count(values)
-                outside[place] += one.bins.outside(values)
+    def refuse(self, features: Iterable[str]) -> None:
+        """Values of these were refused."""
+        self._second.refused.update(features)
 
-    def _window(self) -> tuple[float, list[Counts], list[int]]:
-        """That of this minute."""
+    def take(self) -> Second | None:
+        """What came since the last time, if anything did."""
+        second = self._second
+        if not second.runs and not second.refused:
+            return None
+        self._second = Second()
+        return second
+
+    def count(self, second: Second) -> None:
+        """Take in what was seen."""
+        with self._lock:
+            for one, tally in zip(self._watched, self._window().tallies, strict=True):
+                for tensors, taken in second.runs:
+                    values = one.values(_spread(tensors[one.tensor], taken))
+                    tally.counts += one.bins.count(values)
+                    tally.rows += len(values)
+                    tally.missing += one.bins.missing(values)
+                    tally.outside += one.bins.outside(values)
+                if one.feature:
+                    tally.refused += second.refused[one.name]
+
+    def _window(self) -> _Window:
+        """That of these minutes."""
         now = monotonic()
-        if not self._windows or self._windows[-1][0] + WINDOW_S < now:
-            empty = [np.zeros(len(one.bins.names), np.int64) for one in self._watched]
-            self._windows.append((now, empty, [0] * len(self._watched)))
+        if not self._windows or self._windows[-1].began + WINDOW_S < now:
+            tallies = [_Tally(np.zeros(len(one.bins.names), np.int64)) for one in self._watched]
+            self._windows.append(_Window(now, tallies))
         return self._windows[-1]
 
     def told(self) -> list[Told]:
-        """As it stands."""
-        since = monotonic() - WINDOWS * WINDOW_S
-        recent = [window for window in self._windows if window[0] >= since]
-        return [self._told(place, one, recent) for place, one in enumerate(self._watched)] if recent else []
+        """As it stands; empty before anything came."""
+        with self._lock:
+            if not self._windows:
+                return []
+            since = monotonic() - WINDOWS * WINDOW_S
+            recent = [window.tallies for window in self._windows if window.began >= since]
+            return [_told(one, [tallies[place] for tallies in recent]) for place, one in enumerate(self._watched)]
 
-    def _told(self, place: int, one: Watched, recent: Sequence[tuple[float, list[Counts], list[int]]]) -> Told:
-        counts: Counts = np.sum([window[1][place] for window in recent], axis=0)
-        values = int(counts.sum())
-        known = max(values - int(counts[-1]), 1)
-        return Told(
-            name=one.name,
-            kind=one.kind,
-            rows=values,
-            stability=stability(counts, one.bins.expected) if values >= FEWEST_ROWS else None,
-            missing=int(counts[-1]) / max(values, 1),
-            outside=sum(window[2][place] for window in recent) / known,
-            bins=one.bins.names,
-            expected=tuple(one.bins.expected.tolist()),
-            seen=tuple((counts / max(values, 1)).tolist()),
-        )
+
+def _size(tensor: Tensor) -> int:
+    """Bytes; of texts their characters."""
+    return tensor.nbytes if tensor.dtype.kind != "O" else sum(map(len, tensor.ravel().tolist()))
+
+
+def _spread(tensor: Tensor, taken: int) -> Tensor:
+    """So many of its rows, from all parts of it."""
+    rows = np.atleast_1d(tensor)
+    return rows[:: max(1, len(rows) // taken)][:taken]
+
+
+def _told(one: Watched, recent: Sequence[_Tally]) -> Told:
+    bins = one.bins
+    counts = sum((tally.counts for tally in recent), np.zeros(len(bins.names), np.int64))
+    rows = sum(tally.rows for tally in recent)
+    values = max(int(counts.sum()), 1)
+    compared = rows >= FEWEST_ROWS and bins.compares
+    is_number, is_category = bins.edges is not None, one.feature is not None and bins.places is not None
+    return Told(
+        name=one.name,
+        kind=one.kind,
+        rows=rows,
+        stability=stability(counts, bins.expected) if compared else None,
+        chance=by_chance(bins.expected, rows, one.trained) if compared else None,
+        missing=sum(tally.missing for tally in recent) / values,
+        outside=sum(tally.outside for tally in recent) / values if is_number else None,
+        unknown=int(counts[-1]) / values if is_category else None,
+        refused=sum(tally.refused for tally in recent),
+        bins=bins.names,
+        expected=tuple(bins.expected.tolist()),
+        seen=tuple((counts / values).tolist()),
+    )

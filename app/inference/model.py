@@ -16,7 +16,7 @@ from app.feature import Feature
 from app.inference.batch import Rows
 from app.inference.comparison import relative_difference
 from app.inference.domain import check_domains, domains
-from app.inference.drift import Drift
+from app.inference.drift import Drift, watched
 from app.inference.graph import check_place
 from app.inference.pace import Pace, measure
 from app.inference.probe import probe
@@ -90,6 +90,7 @@ class Model:
     count:   one request has been decoded, answered and encoded; see `ModelTally.request`.
     run_now: requests that have been checked run at once, if they need not queue; see `Scheduler.run_now`.
     refusal: why no request is taken now; see `Scheduler.refusal`.
+    drift:   how far requests and answers lie from the training; None where the manifest tells nothing of that.
     """
 
     def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
@@ -104,7 +105,8 @@ class Model:
         self.limits = _limits(config, opened.pace if self.signature.batched else None, self.share.instances)
         tally = ModelTally(metrics, name, version)
         self.count = tally.request
-        self.drift = Drift(opened.manifest) if opened.manifest else None
+        what = watched(opened.manifest, opened.session.outputs) if opened.manifest else []
+        self.drift = Drift(what) if what else None
         self._scheduler = Scheduler(
             opened.session.run,
             opened.session.begin,
@@ -159,6 +161,10 @@ class Model:
         try:
             yield
             succeeded = True
+        except InvalidInput as error:
+            if self.drift:
+                self.drift.refuse(error.features)
+            raise
         finally:
             self.count(perf_counter() - started, succeeded)
 

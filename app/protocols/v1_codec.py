@@ -202,7 +202,8 @@ def _wrong(
 
 def outside(violations: Sequence[Violation], manifest: Manifest, asked: PredictRequest) -> InvalidInput:
     """Values outside their feature's range, told in the words of the body."""
-    return told_together([violation_text(v, manifest, by_columns=asked.columns) for v in violations])
+    texts = [violation_text(v, manifest, by_columns=asked.columns) for v in violations]
+    return told_together(texts, [v.feature for v in violations])
 
 
 def example(feed: Tensors, manifest: Manifest | None) -> list[Any]:

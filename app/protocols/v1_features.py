@@ -32,8 +32,11 @@ TOLD = object()
 
 @dataclass(frozen=True)
 class Problem:
+    """feature: whose value it is; empty where it is no feature's."""
+
     row: int
     text: str
+    feature: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def _by_columns(inputs: Any, manifest: Manifest) -> Sent:
         refused = feature.missing == "refuse"
         columns[feature.name] = [TOLD if refused else ABSENT] * rows
         if refused:
-            problems.append(Problem(0, f"inputs.{feature.name}: missing, wanted a list, each {feature.wanted_whole}"))
+            told = f"inputs.{feature.name}: missing, wanted a list, each {feature.wanted_whole}"
+            problems.append(Problem(0, told, feature.name))
     return Sent(rows, columns, problems, by_columns=True)
 
 
@@ -170,7 +174,9 @@ def _one_by_one(sent: Sent, signature: Signature, manifest: Manifest, allowance:
     }
     if problems:
         problems += _outside(sent, tensors, columns, signature, manifest)
-        raise told_together([problem.text for problem in sorted(problems, key=lambda problem: problem.row)])
+        problems = sorted(problems, key=lambda problem: problem.row)[:MOST_VIOLATIONS]
+        features = [problem.feature for problem in problems if problem.feature]
+        raise told_together([problem.text for problem in problems], features)
     return tensors
 
 
@@ -189,7 +195,7 @@ def _outside(
         if domain.features[0].shape:
             told = told.reshape(-1, *(1 for _ in domain.features[0].shape))
         found += [
-            Problem(v.index[0], violation_text(v, manifest, by_columns=sent.by_columns))
+            Problem(v.index[0], violation_text(v, manifest, by_columns=sent.by_columns), v.feature)
             for v in domain.violations(values, told)
         ]
     return found
@@ -209,7 +215,7 @@ def _column(
         try:
             array = blank if value is TOLD else read_value(value, feature, datatype, allowance)
         except InvalidInput as error:
-            problems.append(Problem(row, f"{place(row)}{error}"))
+            problems.append(Problem(row, f"{place(row)}{error}", feature.name))
         read.append(array)
         if len(problems) >= MOST_VIOLATIONS:
             break
@@ -222,9 +228,11 @@ def place_of(row: int, feature: str, index: Sequence[int] = (), *, by_columns: b
     return start + "".join(f"[{axis}]" for axis in index)
 
 
-def told_together(problems: Sequence[str]) -> InvalidInput:
-    """As many problems as a caller is told of at once."""
-    return InvalidInput("; ".join(problems[:MOST_VIOLATIONS]))
+def told_together(problems: Sequence[str], features: Sequence[str] = ()) -> InvalidInput:
+    """As many problems as a caller is told of at once. features: whose values these are."""
+    error = InvalidInput("; ".join(problems[:MOST_VIOLATIONS]))
+    error.features = features
+    return error
 
 
 def violation_text(violation: Violation, manifest: Manifest, *, by_columns: bool) -> str:
