@@ -114,7 +114,8 @@ def of_deciles(summary: Summary, fill: float | None = None, shown: Callable[[flo
         at_most = np.array(summary.at_most)[first]
     shares = np.diff(at_most, prepend=0)
     kept = shares > 0
-    names = (*(f"up to {shown(edge)}" for edge in edges[kept]), MISSING)
+    inner = [shown(edge) for edge in edges[kept][:-1]]
+    names = (*(f"up to {edge}" for edge in inner), f"above {inner[-1]}" if inner else "(any)", MISSING)
     known = shares[kept] * (1 - summary.missing)
     margin = ROUNDED * np.abs(edges)
     lowest, highest = float(deciles[0] - margin[0]), float(deciles[-1] + margin[-1])

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.browsing import REFUSED, visiting
 from tests.media import b64, picture, sound
+from tests.serving import wait_until
 
 Point = tuple[float, float]
 
@@ -457,6 +458,43 @@ def test_live_figures_follow_the_calls(browser: Browser, address: str, service: 
         expect(now).to_contain_text(re.compile(r"Median latency\s*[0-9.]+ ms"))
         page.goto(f"{address}/#/")
         expect(model(page, "Leaves").locator("dd").first).not_to_have_text("0")
+
+
+def drift_of(page: Page) -> Locator:
+    return page.get_by_role("region", name="Has it drifted?")
+
+
+def test_what_has_drifted_is_told_with_how(browser: Browser, address: str, service: httpx.Client) -> None:
+    """Ever the same row is not what it was trained on."""
+    manifest = service.get("/v1/models/breast-cancer/metadata").json()["manifest"]
+    [features] = [one["features"] for one in manifest["inputs"]]
+    row = {feature["name"]: feature["example"] for feature in features}
+    path = "/page/models/breast-cancer/versions/2/drift"
+    least = service.get(path).json()["fewest_rows"]
+
+    def seen() -> bool:
+        service.post("/v1/models/breast-cancer:predict", json={"instances": [row] * 100}).raise_for_status()
+        return any(one["rows"] >= least for one in service.get(path).json()["drift"])
+
+    wait_until(seen, "too few rows were counted")
+    with visiting(browser, f"{address}/#/models/breast-cancer") as page:
+        drift = drift_of(page)
+        expect(drift).to_contain_text("have moved.")
+        expect(drift.get_by_role("row", name="Mean radius")).to_contain_text("much changed")
+        drift.get_by_text("How Mean radius has moved").click()
+        expect(drift.get_by_role("group", name="How Mean radius has moved").get_by_text("100 %")).to_be_visible()
+        assert_usable_by_everyone(page)
+
+
+def test_where_there_is_nothing_to_compare_with_the_page_says_so(browser: Browser, address: str) -> None:
+    with visiting(browser, f"{address}/#/models/day") as page:
+        expect(drift_of(page)).to_contain_text("Nobody can tell: its manifest has no summaries of its training")
+
+
+def test_what_a_manifest_of_before_does_not_tell_is_told(browser: Browser, address: str) -> None:
+    """`leaf` has a summary of a feature, and none of its answers."""
+    with visiting(browser, f"{address}/#/models/leaf") as page:
+        expect(drift_of(page)).to_contain_text("What it answers is not compared")
 
 
 def test_a_model_that_came_while_the_page_was_open_has_its_figures(

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.errors import ModelLoadFailed
 from app.feature import Feature
-from app.manifest import Batching, ModelConfig, read_config, read_manifest
+from app.manifest import Batching, ModelConfig, Summary, read_config, read_manifest
 from tests.manifests import LENGTH, WIDTH, manifest
 
 KIND = {"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["oak", "elm"]}
@@ -192,3 +192,11 @@ def test_a_level_is_that_of_a_value() -> None:
     assert manifest(outputs=[quantile]).outputs[0].level == 0.9
     with pytest.raises(ValidationError, match="y: a level tells which quantile a value is"):
         manifest(outputs=[{"tensor": "y", "kind": "probabilities", "name": "kind", "labels": ["a", "b"], "level": 0.9}])
+
+
+def test_a_summary_tells_as_much_of_every_decile() -> None:
+    deciles, at_most = (1.0, 2.0, 3.0), (0.1, 0.5, 1.0)
+    assert Summary(deciles=deciles, at_most=at_most, missing=0).at_most == at_most
+    for wrong in ({"at_most": at_most}, {"deciles": deciles, "at_most": at_most[:2]}):
+        with pytest.raises(ValidationError, match="wanted one for each decile"):
+            Summary.model_validate({**wrong, "missing": 0})
