@@ -46,7 +46,8 @@ KEYS_INTERVAL_S = 1
 
 LOOP_INTERVAL_S = 0.1
 
-DRIFT_SECONDS = 10
+DRIFT_INTERVAL_S, TOLD_EVERY = 1.0, 10
+"""What was seen is counted so often, and told to Prometheus one time in ten."""
 
 FILL_S = 20.0
 """For the store to give the first models, before workers say that it does not."""
@@ -242,8 +243,8 @@ async def _keep_keys(keys: Keys, admission: Admission, metrics: Metrics) -> None
 async def _watch_drift(repository: Repository, metrics: Metrics) -> None:
     """What the models see and answer, counted in a thread once a second and told now and then."""
     while True:
-        for _ in range(DRIFT_SECONDS):
-            await asyncio.sleep(1)
+        for _ in range(TOLD_EVERY):
+            await asyncio.sleep(DRIFT_INTERVAL_S)
             watched = [model.drift for model in repository.models() if model.drift]
             seen = [(drift, second) for drift in watched if (second := drift.take())]
             if seen:

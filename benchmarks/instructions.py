@@ -22,8 +22,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
+from time import sleep
 
 from tqdm import tqdm
 
@@ -65,11 +67,14 @@ def requests(port: int) -> dict[str, bytes]:
 
 
 def named_features(port: int) -> bytes:
-    """The example of the shipped model, as the service itself gives it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("GET", f"/v1/models/{SHIPPED.name}/metadata")
-    example: dict[str, object] = json.load(connection.getresponse())["example"]
-    return json.dumps(example).encode()
+    """The example of the shipped model, as the service itself gives it once that is loaded."""
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", f"/v1/models/{SHIPPED.name}/metadata")
+        if (response := connection.getresponse()).status == HTTPStatus.OK:
+            example: dict[str, object] = json.load(response)["example"]
+            return json.dumps(example).encode()
+        sleep(0.1)
 
 
 class Caller:
