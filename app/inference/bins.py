@@ -105,13 +105,13 @@ def of_deciles(summary: Summary, fill: float | None = None, shown: Callable[[flo
     without that the value is no edge of a bin. shown: an edge in words."""
     deciles = np.array(summary.deciles)
     edges, first, times = np.unique(deciles, return_index=True, return_counts=True)
+    at_most = np.linspace(0, 1, len(deciles)) if summary.at_most is None else np.array(summary.at_most)
+    at_most = at_most[first]
+    at_most[-1] = 1.0
     if summary.at_most is None:
-        at_most = np.linspace(0, 1, len(deciles))[first]
         certain = times == 1
-        certain[-1], at_most[-1] = True, 1.0
+        certain[-1] = True
         edges, at_most = edges[certain], at_most[certain]
-    else:
-        at_most = np.array(summary.at_most)[first]
     shares = np.diff(at_most, prepend=0)
     kept = shares > 0
     inner = [shown(edge) for edge in edges[kept][:-1]]

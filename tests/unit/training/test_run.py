@@ -71,7 +71,17 @@ def test_the_manifest_says_what_the_model_was_made_of(published: Path) -> None:
     assert [feature.name for feature in found.features] == ["x"]
     assert found.outputs[0].labels == ("0", "1")
     assert found.summaries["x"].mean == 2.5 and len(found.summaries["x"].deciles or ()) == 11
+    assert found.summaries["x"].at_most == (0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 0.75, 0.75, 0.75, 1)
     assert {metric.name for metric in found.evaluation.metrics} == {"cross_entropy", "accuracy", "largest_error"}
+
+
+def test_the_manifest_says_what_the_model_answers_to_the_validation_split(published: Path) -> None:
+    answered = manifest(published).predictions["probabilities"]
+
+    assert answered.shares == {"0": 0.5, "1": 0.5}
+    assert answered.deciles is not None
+    assert answered.at_most is not None
+    assert 0.9 < answered.deciles[0] <= answered.deciles[10] <= 1
 
 
 def test_the_card_sets_the_brief_as_written_beside_what_was_published(published: Path) -> None:
