@@ -66,6 +66,7 @@ class Service(NamedTuple):
     lane: Lane | None
     stop: Stop
     metrics: Metrics
+    orders: Orders
 
 
 def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> Service:
@@ -165,7 +166,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     lane = None
     if settings.fast_lane:
         lane = Lane(admission, record, in_flight, settings.nonfinite, limits)
-    return Service(_with_cors(Edge(app, gate, record), settings.cors_origins), lane, stop, metrics)
+    return Service(_with_cors(Edge(app, gate, record), settings.cors_origins), lane, stop, metrics, given)
 
 
 def _models(settings: Settings, metrics: Metrics) -> tuple[Path, Source | None]:

@@ -1,4 +1,5 @@
-"""Orders to load and unload models reach every worker, whichever of them a caller meets.
+"""Orders to load and unload models reach every worker, whichever of them a caller meets; and what else a supervisor and
+its workers tell each other.
 
 A worker passes an order to the supervisor, which passes it to all workers, waits for their word and answers. A worker
 that takes the place of a dead one starts with the orders given so far. One worker alone carries out its own. Where
@@ -8,6 +9,8 @@ The supervisor reads these messages too, so nothing here imports onnxruntime.
 """
 
 import asyncio
+import socket
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -56,11 +59,23 @@ class Alive:
     warm: bool
 
 
+@dataclass(frozen=True)
+class Connections:
+    """From the supervisor to a worker: it is to serve these, which waited for a worker that has died."""
+
+    accepted: list[socket.socket]
+
+
 ALIVE_INTERVAL_S = 1.0
 
 
 class Orders:
-    """What one worker gives and takes. supervisor: None for a worker that is alone. source: None for a plain folder."""
+    """What one worker gives and takes. supervisor: None for a worker that is alone. source: None for a plain folder.
+
+    serve:  what to do with connections that come from the supervisor; to be set by whoever serves.
+    """
+
+    serve: Callable[[list[socket.socket]], None]
 
     def __init__(self, repository: "Repository", supervisor: Connection | None, source: "Source | None" = None) -> None:
         self._repository, self._supervisor, self._source = repository, supervisor, source
@@ -114,9 +129,12 @@ class Orders:
     def _receive(self) -> None:
         assert self._supervisor is not None
         try:
-            message: Message = self._supervisor.recv()
+            message: Message | Connections = self._supervisor.recv()
         except (EOFError, OSError):  # the supervisor is gone, and this worker goes too
             asyncio.get_running_loop().remove_reader(self._supervisor.fileno())
+            return
+        if isinstance(message, Connections):
+            self.serve(message.accepted)
             return
         if message.kind == "done":
             asked = self._asked.pop(message.number)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -26,6 +27,7 @@ from app.heap import keep_large_blocks_apart
 from app.orders import Order
 from app.parser import HttpProtocol, WireLimits
 from app.settings import Settings
+from app.sockets import give_up
 
 if TYPE_CHECKING:
     from app.main import Service
@@ -51,6 +53,8 @@ class Server(uvicorn.Server):
         self._metrics = service.metrics
         self._drained_at = 0.0
         self._waiting: list[socket.socket] = []
+        self._adopting: set[asyncio.Task[None]] = set()
+        service.orders.serve = self._adopt
 
     def serve_on(self, bound: socket.socket) -> None:
         """Until a stop is over."""
@@ -85,47 +89,32 @@ class Server(uvicorn.Server):
         """Ends with the connections, or with the time for it."""
         for server in self.servers:
             server.close()
-        await self._accept_waiting()
+        for listening in self._waiting:
+            await self._take(await asyncio.to_thread(give_up, listening))
         await super().shutdown(sockets)
         if self._stop.runs_left:
             log.error("runs_left", told="a run would not end; it goes with the process")
             sys.stdout.flush()
             os._exit(0)
 
-    async def _accept_waiting(self) -> None:
-        """The kernel has accepted connections that the event loop has not seen yet, and would reset them."""
-        loop, accepted = asyncio.get_running_loop(), []
-        for listening in self._waiting:
-            with listening:
-                listening.setblocking(False)
-                while True:
-                    try:
-                        accepted.append(listening.accept()[0])
-                    except OSError:  # there are no more
-                        break
-        for connection in accepted:
-            connection.setblocking(False)
+    def _adopt(self, accepted: list[socket.socket]) -> None:
+        task = asyncio.create_task(self._take(accepted))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _take(self, accepted: list[socket.socket]) -> None:
+        await asyncio.gather(*map(self._take_one, accepted))
+
+    async def _take_one(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # its caller has left; of a TLS handshake: it failed or took too long
             await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
 
     def _protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-
-
-def listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A bound TCP socket; `shared` lets other processes of the same user bind the same port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 def serve_here(

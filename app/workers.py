@@ -1,13 +1,15 @@
 """Several serving processes under a supervisor, each with a listening socket of its own; or one without.
 
 Sockets of their own (SO_REUSEPORT) let the kernel spread connections evenly; a shared one does not, and keeps taking
-connections while its workers stop.
+connections while its workers stop. The supervisor keeps each socket open too: what the kernel has accepted for a worker
+that dies would be reset otherwise, and goes to the others.
 """
 
 import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -25,12 +27,13 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from app import logs
 from app.errors import ServingError
-from app.orders import Alive, Message, Order
+from app.orders import Alive, Connections, Message, Order
 from app.remote.address import is_remote
 from app.remote.cache import opened
 from app.remote.process import Task, mirroring
-from app.server import listen, serve_here
+from app.server import serve_here
 from app.settings import Settings
+from app.sockets import give_up, listen
 
 MOST_EARLY_ENDS = 3
 """So many workers in a row that ended before they were warm: the next one would too."""
@@ -60,11 +63,11 @@ def _serve(settings: Settings) -> int:
     return Supervisor(settings).run()
 
 
-def run_worker(settings: Settings, port: int, supervisor: Connection, orders: Sequence[Order]) -> None:
+def run_worker(settings: Settings, bound: socket.socket, supervisor: Connection, orders: Sequence[Order]) -> None:
     """What a worker process does."""
     threading.Thread(target=_stop_with_supervisor, daemon=True).start()
     logs.configure(settings.log_format)
-    serve_here(settings, listen(settings.host, port, shared=True), supervisor, orders)
+    serve_here(settings, bound, supervisor, orders)
 
 
 def _stop_with_supervisor() -> None:
@@ -77,7 +80,7 @@ def _stop_with_supervisor() -> None:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process and this end of the pipe to it.
+    """A process, this end of the pipe to it, and its listening socket.
 
     heard:  when it last said that its event loop turns; at first, START_S after it was started.
     warm:   it has loaded its models.
@@ -85,13 +88,19 @@ class _Worker:
 
     process: SpawnProcess
     pipe: Connection
+    bound: socket.socket
     heard: float
     warm: bool = False
 
-    def send(self, message: Message) -> None:
+    def send(self, message: Message | Connections) -> None:
         """To a worker that has just died, nothing: its end is seen elsewhere."""
         with suppress(OSError):
             self.pipe.send(message)
+
+    def stop(self) -> None:
+        """It takes no new connections, answers those it has, and ends."""
+        self.bound.close()
+        self.process.terminate()
 
 
 @dataclass
@@ -139,11 +148,12 @@ class Supervisor:
     def _start(self) -> _Worker:
         spawn = multiprocessing.get_context("spawn")
         here, there = spawn.Pipe()
-        process = spawn.Process(target=run_worker, args=(self._settings, self._port, there, [*self._orders.values()]))
+        bound = listen(self._settings.host, self._port, shared=True)
+        process = spawn.Process(target=run_worker, args=(self._settings, bound, there, [*self._orders.values()]))
         process.start()
         there.close()
         log.info("worker_started", worker=process.pid)
-        worker = _Worker(process, here, time.monotonic() + START_S)
+        worker = _Worker(process, here, bound, time.monotonic() + START_S)
         for number, under_way in self._under_way.items():
             self._pass_on(number, under_way, worker)
         return worker
@@ -152,7 +162,7 @@ class Supervisor:
         self._signals += 1
         log.info("stopping", signal=signal.Signals(number).name)
         for worker in self._workers:
-            worker.process.terminate() if self._signals == 1 else worker.process.kill()
+            worker.stop() if self._signals == 1 else worker.process.kill()
 
     def _watch(self) -> int:
         while not self._signals:
@@ -170,7 +180,17 @@ class Supervisor:
                 mark_process_dead(worker.process.pid, str(self._metrics))  # type: ignore[no-untyped-call]
                 self._forget(worker)
                 self._workers[place] = self._start()
+                self._hand_on(give_up(worker.bound))
         return 0
+
+    def _hand_on(self, accepted: list[socket.socket]) -> None:
+        """To the warm workers, in turn; to the new one, which takes them once it is warm, where there are none."""
+        takers = [worker for worker in self._workers if worker.warm] or self._workers
+        for place, worker in enumerate(takers):
+            if share := accepted[place :: len(takers)]:
+                worker.send(Connections(share))
+        for connection in accepted:
+            connection.close()
 
     def _end_silent(self) -> None:
         """A worker whose event loop does not turn answers nobody."""
@@ -229,9 +249,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Ask every worker to finish; end those that have not when the time is over, or at a second signal."""
         processes = [worker.process for worker in self._workers]
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
+        for worker in self._workers:
+            worker.stop()
         end = time.monotonic() + self._settings.drain_s + self._settings.stop_timeout_s + LAST_S
         while time.monotonic() < end and self._signals < 2 and any(process.is_alive() for process in processes):
             self._listen()

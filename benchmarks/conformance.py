@@ -19,7 +19,7 @@ import httpx
 import psutil
 from tqdm import tqdm
 
-from app.server import listen
+from app.sockets import listen
 from tests.conformance.cases import CASES
 from tests.conformance.models import MODELS, write_repository
 from tests.conformance.wire import problem

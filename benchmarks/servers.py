@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-from app.server import listen
+from app.sockets import listen
 from benchmarks import processes
 from benchmarks.environments import python
 from benchmarks.networks import CACHE, network, repository

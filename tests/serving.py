@@ -15,8 +15,9 @@ import httpx
 import psutil
 
 from app.main import create_app
-from app.server import Server, configured, listen
+from app.server import Server, configured
 from app.settings import Settings
+from app.sockets import listen
 
 PATIENCE_S = 60
 

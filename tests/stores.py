@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import create_connection
 
-from app.server import listen
+from app.sockets import listen
 from tests import graphs
 from tests.serving import wait_until
 

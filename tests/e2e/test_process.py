@@ -13,7 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.server import listen
+from app.sockets import listen
 from tests import graphs
 from tests.serving import listening, serving_process, wait_until
 

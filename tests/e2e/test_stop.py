@@ -164,6 +164,20 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         wait_until(served(process, 2), "the new worker never served")
 
 
+def test_connections_that_wait_for_a_worker_that_hangs_are_served_by_the_others(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    flags = ("--workers", "2", "--worker-timeout-s", "3")
+    with serving_process(tmp_path / "models", tmp_path / "log", *flags) as (client, process):
+        wait_until(served(process, 2), "the second worker never served")
+        hung, _ = workers_of(process)
+        hung.suspend()
+        with ThreadPoolExecutor(CALLERS) as callers:
+            url = f"{client.base_url}/v2/models/m/infer"
+            answers = [callers.submit(httpx.post, url, json=ROW, timeout=30) for _ in range(CALLERS)]
+            wait_until(lambda: not hung.is_running(), "it was left to hang")
+            assert [answer.result().status_code for answer in answers] == [200] * CALLERS
+
+
 def test_workers_that_die_before_they_serve_end_the_service(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
     with serving_process(tmp_path / "models", tmp_path / "log", "--workers", "2") as (_, process):
