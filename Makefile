@@ -34,7 +34,7 @@ develop: .venv/.developing .venv-kserve/.installed .cache/real-models/.fetched .
 	touch $@
 
 .venv/.developing: pyproject.toml .venv/.serving
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,grpc,remote,train,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[cpu,grpc,remote,score,train,test]'
 	tests/install
 	training/datasets/install
 	touch $@

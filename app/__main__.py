@@ -1,4 +1,4 @@
-"""The commands: `python -m app serve`, `check`, `key` and `settings`."""
+"""The commands: `python -m app serve`, `check`, `key`, `score` and `settings`."""
 
 import ssl
 import sys
@@ -25,6 +25,8 @@ Headrace serves the trained networks of a model repository over HTTP.
                                       python -m app check models, or an address such as s3://bucket/models
   key      make an API key for --keys-file: prints the key, once, and its entry:
                                       python -m app key NAME infer read
+  score    a whole table or folder of files through a model, without a service:
+                                      python -m app score NAME in.parquet out.parquet
   settings every setting of serve with its variable, flag and default
 
 Every flag of serve is also an environment variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES. A flag wins."""
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> int:
             return _check(rest)
         case ["key", *rest]:
             return _key(rest)
+        case ["score", *rest]:
+            return _score(rest)
         case ["settings", *rest]:
             print(HELP if rest else table())
             return 0
@@ -110,6 +114,15 @@ def _key(arguments: list[str]) -> int:
         return 2
     print(f"# the key, which is not kept anywhere: {key}\n{entry}", end="")
     return 0
+
+
+def _score(arguments: list[str]) -> int:
+    try:
+        from app.score import command  # it opens a model, and needs what a service does without
+    except ModuleNotFoundError as error:
+        print(f"score: no {error.name} here; pip install 'headrace[score]'", file=sys.stderr)
+        return 1
+    return command.main(arguments)
 
 
 def _check(arguments: list[str]) -> int:

@@ -1,13 +1,10 @@
 """`python -m app check`: what serving a repository would say of each model, without serving it."""
 
 from collections.abc import Mapping
-from math import inf
 from pathlib import Path
 
 from app.errors import ModelLoadFailed
-from app.inference.memory import Room
 from app.inference.session import Opening
-from app.inference.threads import cores
 from app.layout import Version, scan
 from app.repository import LoadLimits, open_from
 
@@ -31,7 +28,7 @@ def run(folder: Path, not_taken: Mapping[str, str]) -> int:
 
 
 def _told(version: Version) -> str:
-    opened = open_from(version, LoadLimits(cores(), inf, Room(0, 1)), Opening())
+    opened = open_from(version, LoadLimits.of_a_command(), Opening())
     specs = [
         ", ".join(f"{spec.name} {spec.datatype}{list(spec.shape)}" for spec in side)
         for side in (opened.signature.inputs, opened.signature.outputs)

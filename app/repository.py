@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -20,6 +21,7 @@ from app.inference.graph import check_links, check_place
 from app.inference.memory import Room
 from app.inference.model import Model, Opened, open_version
 from app.inference.session import Opening
+from app.inference.threads import cores
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
 from app.manifest import PAGE, ModelConfig, read_manifest
 from app.metrics import Metrics
@@ -48,6 +50,11 @@ class LoadLimits:
     cores: int
     timeout_s: float
     room: Room
+
+    @classmethod
+    def of_a_command(cls) -> "LoadLimits":
+        """For a command that opens one model after the other: all there is."""
+        return cls(cores(), inf, Room(0, 1))
 
 
 class Repository:

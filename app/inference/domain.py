@@ -39,16 +39,21 @@ class Domain:
 
         told: (rows, columns) or what broadcasts with the values; true where a value is known to be wrong already.
         """
-        inside = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
-        if self._some_are_whole:
-            inside &= ~self.whole | np.equal(values, np.rint(values))
-        if self._some_may_miss:
-            inside |= self.missing & np.isnan(values)
+        inside = self.inside(values)
         if told is not None:
             inside |= told
         if all_true(inside):
             return []
         return [self._violation(values, tuple(place)) for place in np.argwhere(~inside)[:MOST_VIOLATIONS].tolist()]
+
+    def inside(self, values: Tensor) -> NDArray[np.bool_]:
+        """Of each value, whether it is."""
+        inside: NDArray[np.bool_] = np.greater_equal(values, self.lower) & np.less_equal(values, self.upper)
+        if self._some_are_whole:
+            inside &= ~self.whole | np.equal(values, np.rint(values))
+        if self._some_may_miss:
+            inside |= self.missing & np.isnan(values)
+        return inside
 
     @cached_property
     def _some_are_whole(self) -> bool:

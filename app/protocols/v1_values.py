@@ -39,12 +39,16 @@ def read_value(value: Any, feature: Feature, datatype: str, allowance: Allowance
 
 
 def _decoded(value: dict[str, Any], feature: Feature, allowance: Allowance, dtype: np.dtype[np.generic]) -> Tensor:
+    with _told_after_colon():
+        return file_value(b64.read_bytes(value), feature, allowance, dtype)
+
+
+def file_value(data: bytes, feature: Feature, allowance: Allowance, dtype: np.dtype[np.generic]) -> Tensor:
+    """The bytes of an image or a sound as an array of the feature's shape. Raises InvalidInput, MediaTooLarge."""
     from app.protocols import media  # when the first file comes: a service that takes none starts without its libraries
 
-    with _told_after_colon():
-        data = b64.read_bytes(value)
-        read = media.read_image if feature.kind == "image" else media.read_sound
-        array = read(data, feature, allowance)
+    read = media.read_image if feature.kind == "image" else media.read_sound
+    array = read(data, feature, allowance)
     return array.astype(dtype) if dtype.kind == "f" else np.rint(array).astype(dtype)
 
 
