@@ -15,12 +15,14 @@ WINDOW_S = 10
 
 @dataclass(frozen=True)
 class Query:
-    """expression: with Grafana's variables replaced. legend: how a series is named, `{{label}}` for a label's value.
-    instant: only its value now is shown."""
+    """One of a panel's.
+
+    expression: with Grafana's variables replaced.
+    legend:     how a series is named, `{{label}}` for a label's value; of a table the head of a column, empty for none.
+    """
 
     expression: str
     legend: str
-    instant: bool
 
     def name(self, labels: Mapping[str, str]) -> str:
         """Of one series."""
@@ -55,14 +57,17 @@ def read(file: Path) -> dict[str, Any]:
 
 def _panel(told: Mapping[str, Any]) -> Panel:
     defaults = told["fieldConfig"]["defaults"]
+    columns: dict[str, str] = {}
+    for one in told.get("transformations", ()):
+        columns |= one["options"].get("renameByName", {})
     queries = tuple(
-        Query(_substituted(one["expr"]), one.get("legendFormat", ""), one.get("instant", False))
+        Query(_substituted(one["expr"]), one.get("legendFormat") or columns.get(f"Value #{one['refId']}", ""))
         for one in told["targets"]
     )
-    stacked = defaults.get("custom", {}).get("stacking", {}).get("mode") == "normal"
+    stacked = "stacking" in defaults.get("custom", {})
     place = (told["gridPos"][side] for side in "xywh")
     return Panel(told["title"], told["type"], defaults["unit"], stacked, queries, *place)
 
 
 def _substituted(expression: str) -> str:
-    return re.sub(r"\$\w+", ".*", expression.replace("$__rate_interval", f"{WINDOW_S}s"))
+    return re.sub(r"\$\w+", ".+", expression.replace("$__rate_interval", f"{WINDOW_S}s"))

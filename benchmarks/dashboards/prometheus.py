@@ -1,4 +1,4 @@
-"""A real Prometheus with the alert rules of deploy/prometheus/, which scrapes one service twice a second."""
+"""A real Prometheus with the alert rules of deploy/prometheus/, which scrapes one service every second."""
 
 import subprocess
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def scraping(folder: Path, target: httpx.URL, key: str) -> Iterator[Prometheus]:
         "tls_config": {"insecure_skip_verify": True},
         "static_configs": [{"targets": [f"{target.host}:{target.port}"]}],
     }
-    often = {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "1s"}
+    often = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     folder.mkdir()
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump({"global": often, "rule_files": [str(RULES)], "scrape_configs": [job]}))

@@ -1,8 +1,8 @@
 """A service with everything switched on, and callers who do everything, so that no panel is empty.
 
 Two workers serve over HTTPS, with keys, out of a store: a shipped model whose applicants become others after a while,
-one with answers to compare, two versions of one, one that is asked for too much, one that fails on some of what it is
-asked, one that cannot be opened and a version that is not whole.
+one with answers to compare, two versions of one, one that is asked too often, one that fails on what it is asked, one
+that cannot be opened and a version that is not whole.
 """
 
 import random
@@ -66,6 +66,11 @@ def row(name: str, choices: Sequence[float], datatype: str = "FP32") -> Body:
     return drawn
 
 
+def too_many(_: random.Random, __: bool) -> dict[str, Any]:
+    """More zeros than any memory holds."""
+    return {"inputs": [{"name": "sizes", "shape": [2], "datatype": "INT64", "data": [2**30, 2**24]}]}
+
+
 def sizes(chance: random.Random, changed: bool) -> dict[str, Any]:
     """As in training, or larger."""
     return {"instances": [{"size": chance.gauss(float(changed), 1)} for _ in range(INSTANCES)]}
@@ -107,6 +112,7 @@ def habits() -> Sequence[Habit]:
         Habit("/v2/models/prices/versions/2/infer", row("x", [1]), rest_s=0.1),
         Habit("/v2/models/prices/infer", row("x", [1]), rest_s=0.1, key=SHOP),
         Habit("/v2/models/articles/infer", row("ids", [1, 2, 3, 99], "INT64"), rest_s=0.3),
+        Habit("/v2/models/zeros/infer", too_many, rest_s=1),
         Habit("/v2/models/slow/infer", row("x", [20, 20, 20, 300]), rest_s=0.1, callers=6),
         Habit("/v2/models/nothing/infer", row("x", [1]), rest_s=1),
     )
@@ -148,6 +154,7 @@ def write_models(models: Path) -> None:
     graphs.add_to_repository(models, "articles", graphs.embedding(), config="versions: all")
     not_whole = graphs.add_to_repository(models, "articles", graphs.embedding(), version=2)
     (not_whole / "model.onnx").write_bytes(graphs.with_external_weights("not-there.bin"))
+    graphs.add_to_repository(models, "zeros", graphs.zeros_of_any_size())
     wrong = {"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[2, 4, 7]]}, "tolerance": 1e-6}
     broken = graphs.add_to_repository(models, "broken", graphs.double(), config="required: false")
     (broken / "manifest.json").write_text(manifest(golden=wrong).model_dump_json())
