@@ -14,14 +14,16 @@ RUN pip install --require-hashes --only-binary :all: -r deploy/requirements-buil
         -r "deploy/requirements-${EXTRA}.txt"
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-# Test suites inside the libraries are of no use to a server.
+# Of no use to a server: test suites inside the libraries, onnxruntime's tools, and its library for C, which Python's holds.
 # The import leaves compiled what serving imports, and that alone: the file system is read-only when it runs, so every
 # start would compile it anew, which takes 3 s of 4.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && pip --python /opt/headrace/bin/python install --no-deps --no-index dist/*.whl \
     && cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
         --output-file /opt/headrace/sbom.cdx.json /opt/headrace/bin/python \
-    && find /opt/headrace -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} + \
+    && find /opt/headrace \( -type d -name tests -o -name __pycache__ -o -name "libonnxruntime.so.*" \
+        -o -path "*/onnxruntime/tools" -o -path "*/onnxruntime/transformers" -o -path "*/onnxruntime/quantization" \) \
+        -prune -exec rm -rf {} + \
     && /opt/headrace/bin/python -P -c "import app.__main__, app.main, app.protocols.media, app.tracing"
 
 FROM python:3.11-slim

@@ -10,13 +10,14 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --upgrade --generate-hashes --o
 	--python-platform x86_64-manylinux_2_36 --custom-compile-command 'make lock'
 AUDIT = $(BIN)/pip-audit --strict --disable-pip --vulnerability-service osv --requirement
 
-.PHONY: help setup develop serve check train train-all test lock audit bench bench-quick chaos lint format clean
+.PHONY: help setup develop serve check train train-all test docker-test lock audit bench bench-quick chaos lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
 	@echo "make train RECIPE=name    train, evaluate, export, verify and publish one recipe"
 	@echo "make train-all            the same for every recipe, and the table of models in the README, within an hour"
-	@echo "make test                 lint, types and every test"
+	@echo "make test                 lint, types and every test but those of docker"
+	@echo "make docker-test          the image, and compose with Prometheus and with nginx, on a Docker engine"
 	@echo "make bench                speed beside peers and limits, in about an hour"
 	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
 	@echo "make chaos                what is promised when things go wrong, measured, in 14 minutes"
@@ -71,6 +72,9 @@ train-all: develop
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 	HEADRACE_FAST_LANE=false $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(WITHOUT_FAST_LANE)
+
+docker-test: develop
+	$(BIN)/python -m pytest -s tests/docker
 
 lock: develop
 	$(LOCK) pyproject.toml --extra cpu --output-file deploy/requirements-cpu.txt

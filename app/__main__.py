@@ -1,5 +1,6 @@
-"""The commands: `python -m app serve`, `check`, `key`, `score` and `settings`."""
+"""The commands: `python -m app serve`, `check`, `key`, `score`, `replay` and `settings`."""
 
+import argparse
 import ssl
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ Headrace serves the trained networks of a model repository over HTTP.
                                       python -m app key NAME infer read
   score    a whole table or folder of files through a model, without a service:
                                       python -m app score NAME in.parquet out.parquet
+  replay   run a request of the prediction log again, in its batch and alone:
+                                      python -m app replay REQUEST-ID LOG-FOLDER [--models models]
   settings every setting of serve with its variable, flag and default
 
 Every flag of serve is also an environment variable: --max-body-bytes is HEADRACE_MAX_BODY_BYTES. A flag wins."""
@@ -43,6 +46,8 @@ def main(arguments: list[str]) -> int:
             return _key(rest)
         case ["score", *rest]:
             return _score(rest)
+        case ["replay", *rest]:
+            return _replay(rest)
         case ["settings", *rest]:
             print(HELP if rest else table())
             return 0
@@ -123,6 +128,17 @@ def _score(arguments: list[str]) -> int:
         print(f"score: no {error.name} here; pip install 'headrace[score]'", file=sys.stderr)
         return 1
     return command.main(arguments)
+
+
+def _replay(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m app replay", description="Run a request of the log again.")
+    parser.add_argument("identity", metavar="ID", help="the X-Request-ID of its answer")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="that HEADRACE_PREDICTION_LOG named")
+    parser.add_argument("--models", type=Path, default=Path(Settings().models), help="the model repository")
+    asked = parser.parse_args(arguments)
+    from app import replay  # as below
+
+    return replay.run(asked.identity, asked.folder, asked.models)
 
 
 def _check(arguments: list[str]) -> int:

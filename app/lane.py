@@ -68,7 +68,6 @@ class Request(Timing):
         "disconnected",
         "entry",
         "head",
-        "identity",
         "keep_alive",
         "parts",
         "read",
@@ -77,8 +76,8 @@ class Request(Timing):
     )
 
     def __init__(self, connection: Connection, head: Head, identity: str) -> None:
-        super().__init__()
-        self.connection, self.head, self.identity, self.keep_alive = connection, head, identity, head.keep_alive
+        super().__init__(identity)
+        self.connection, self.head, self.keep_alive = connection, head, head.keep_alive
         self.parts: list[bytes] = []
         self.read: Read | None = None
         self.entry: Entry | None = None

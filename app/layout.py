@@ -113,6 +113,16 @@ def find_entry(folder: Path, name: str, config: ModelConfig | None) -> Entry:
     return read_entry(folder / name, config)
 
 
+def find_version(folder: Path, name: str, number: int | None) -> Version:
+    """A version that is served; the newest of them for None. Raises ModelNotFound."""
+    entry = find_entry(folder, name, None)
+    if entry.reason:
+        raise ModelNotFound(f"model {name}: {entry.reason}")
+    if number is not None and number not in entry.versions:
+        raise ModelNotFound(f"model {name} has no version {number}; it serves {', '.join(map(str, entry.versions))}")
+    return entry.versions[max(entry.versions) if number is None else number]
+
+
 def read_entry(place: Path, config: ModelConfig | None = None) -> Entry:
     """What a model's folder holds. Its entry has the reason if nothing of it can be served."""
     name = place.name

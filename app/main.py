@@ -29,6 +29,7 @@ from app.lane import Lane
 from app.metrics import Metrics
 from app.openapi import Policy
 from app.orders import Order, Orders
+from app.prediction_log import PredictionLog
 from app.protocols import ROUTERS, health
 from app.protocols.allowance import BodyLimits
 from app.protocols.v2 import HEADER_LENGTH
@@ -92,7 +93,13 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     gate = Gate(keys, settings.max_body_bytes, [path for path in opened if opened[path]], settings.hosts)
     room = Room(settings.load_memory_bytes, settings.workers)
     folder, source = _models(settings, metrics)
-    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room))
+    predictions, see_of = None, None
+    if settings.prediction_log:
+        predictions = PredictionLog(
+            settings.prediction_log, settings.prediction_log_share, settings.prediction_log_bytes, metrics
+        )
+        see_of = predictions.of
+    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room), see_of)
     given, admission = Orders(repository, supervisor, source), Admission(repository, gate)
 
     @asynccontextmanager
@@ -116,6 +123,8 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             _watch_drift(repository, metrics),
         )
         tasks = [asyncio.create_task(work) for work in works]
+        if predictions:
+            tasks.append(asyncio.create_task(predictions.keep_written()))
         if source:
             tasks += [asyncio.create_task(w) for w in (source.keep_current(), _follow(repository, source, tasks[0]))]
         elif settings.poll_s:

@@ -273,6 +273,7 @@ class ModelConfig(Record):
     labels:    names for versions that serve, such as stable and canary.
     instances: runs of this model at one time; None fills the cores.
     threads:   intra-op threads of one run.
+    redact:    features, answers or tensors whose values stay out of the prediction log.
     """
 
     versions: VersionPolicy | Literal["all"] | tuple[Annotated[int, Field(ge=1)], ...] = VersionPolicy()
@@ -284,6 +285,7 @@ class ModelConfig(Record):
     providers: tuple[str, ...] = ()
     strict_providers: bool = False
     required: bool = True
+    redact: tuple[str, ...] = ()
 
 
 def read_manifest(path: Path) -> Manifest | None:

@@ -287,6 +287,12 @@ class Metrics:
             ("model", "outcome"),
             registry=registry,
         )
+        self.logged_runs = Counter(
+            "headrace_prediction_log_runs_total",
+            "Runs for the prediction log, by outcome: written, or dropped since there was no room or time for them.",
+            ("outcome",),
+            registry=registry,
+        )
         self.store_up = Gauge(
             "headrace_store_up",
             "1 where the last look at the models' store succeeded, 0 where it did not.",

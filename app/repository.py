@@ -6,7 +6,7 @@ versions until the new ones are ready; a new one that fails leaves the old ones 
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -20,6 +20,7 @@ from app.heap import give_back
 from app.inference.graph import check_links, check_place
 from app.inference.memory import Room
 from app.inference.model import Model, Opened, open_version
+from app.inference.runs import See
 from app.inference.session import Opening
 from app.inference.threads import cores
 from app.layout import NAME, Entry, Snapshot, State, Version, find_entry, folders, scan, snapshot, snapshots
@@ -57,11 +58,16 @@ class LoadLimits:
         return cls(cores(), inf, Room(0, 1))
 
 
+SeeOf = Callable[[str, int, Opened, Sequence[str]], See]
+"""What is shown a version's runs: of its name, its number, itself, and what `redact` in its config.yaml names. Raises
+ModelLoadFailed."""
+
+
 class Repository:
     """Every model of one folder: known from the start, serving once `load` has opened them."""
 
-    def __init__(self, folder: Path, metrics: Metrics, limits: LoadLimits) -> None:
-        self._folder, self._metrics, self._limits = folder, metrics, limits
+    def __init__(self, folder: Path, metrics: Metrics, limits: LoadLimits, see_of: SeeOf | None = None) -> None:
+        self._folder, self._metrics, self._limits, self._see_of = folder, metrics, limits, see_of
         self._entries = {entry.name: entry for entry in scan(folder)}
         self._gate = asyncio.Semaphore(limits.cores)
         self._given_up: set[asyncio.Task[Opened]] = set()
@@ -194,8 +200,10 @@ class Repository:
         try:
             async with self._gate:
                 opened = await self._opened(version)
-            self._metrics.model_loads.labels(version.name, "success").inc()
-            version.model = Model(version.name, version.number, opened, version.config, self._metrics)
+            name, number, config = version.name, version.number, version.config
+            see = self._see_of(name, number, opened, config.redact) if self._see_of else None
+            self._metrics.model_loads.labels(name, "success").inc()
+            version.model = Model(name, number, opened, config, self._metrics, see)
             size = sum(file.stat().st_size for file in opened.session.files)
             self._metrics.tell_place(version.name, version.number, opened.session.nodes, opened.share.total, size)
             log.info("model_ready", **described(version.model))

@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         bool,
         Field(description="send OpenTelemetry traces; also on where OTEL_TRACES_EXPORTER or an OTLP endpoint is set"),
     ] = False
+    prediction_log: Annotated[
+        Path | None, Field(description="a folder for what was asked and answered, for `python -m app replay`")
+    ] = None
+    prediction_log_share: Annotated[
+        float, Field(gt=0, le=1, description="of the runs that are kept there, by chance")
+    ] = 0.01
+    prediction_log_bytes: Annotated[int, Field(ge=2**20, description="of its files together; the oldest go")] = 2**30
     fast_lane: Annotated[
         bool, Field(description="take ordinary predictions off the wire below ASGI; off for comparison")
     ] = True

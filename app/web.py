@@ -155,10 +155,11 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        timing, headers = Timing(), dict(scope["headers"])
+        headers = dict(scope["headers"])
+        timing = Timing(self._record.request_id(headers.get(b"x-request-id")))
         CURRENT.set(timing)
         self._record.begin(timing, headers)
-        call = scope["headrace.call"] = Call(self._record.request_id(headers.get(b"x-request-id")))
+        call = scope["headrace.call"] = Call(timing.identity)
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":

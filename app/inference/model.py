@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -20,7 +20,7 @@ from app.inference.drift import Drift, watched
 from app.inference.graph import check_place
 from app.inference.pace import Pace, measure
 from app.inference.probe import probe
-from app.inference.runs import Entry
+from app.inference.runs import Entry, Outcome, See
 from app.inference.scheduler import Limits, Scheduler
 from app.inference.session import Opening, Session
 from app.inference.signature import DTYPES, Signature, Tensor, Tensors, TensorSpec, listed
@@ -41,6 +41,7 @@ class Opened:
     batching: why rows may share a run, or why not. invariant: see `Finding`.
     example:  a feed that the graph runs, of one row where it is batched; None if none is known.
     pace:     how long runs of it take.
+    digest:   SHA-256 of model.onnx.
     """
 
     session: Session
@@ -51,6 +52,7 @@ class Opened:
     example: Tensors | None
     share: Share
     pace: Pace
+    digest: str
 
 
 def open_version(
@@ -81,7 +83,9 @@ def open_version(
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
     pace = measure(session.run, finding.example, batched=batched, steady=not session.loops)
-    return Opened(session, signature, manifest, reason, finding.invariant, finding.example, taken, pace)
+    return Opened(
+        session, signature, manifest, reason, finding.invariant, finding.example, taken, pace, sha256_of(file)
+    )
 
 
 class Model:
@@ -93,7 +97,16 @@ class Model:
     drift:   how far requests and answers lie from the training; None where the manifest tells nothing of that.
     """
 
-    def __init__(self, name: str, version: int, opened: Opened, config: ModelConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        opened: Opened,
+        config: ModelConfig,
+        metrics: Metrics,
+        log: See | None = None,
+    ) -> None:
+        """log: is shown every run that answered callers, too."""
         self.name, self.version = name, version
         self.signature, self.manifest, self.batching = opened.signature, opened.manifest, opened.batching
         self.invariant = opened.invariant
@@ -114,9 +127,13 @@ class Model:
             opened.pace,
             tally,
             name,
-            self.drift.see if self.drift else None,
+            [*([self._see_drift] if self.drift else []), *([log] if log else [])],
         )
         self.run_now, self.refusal = self._scheduler.run_now, self._scheduler.refusal
+
+    def _see_drift(self, outcome: Outcome, _: Sequence[int], __: Sequence[Timing]) -> None:
+        assert self.drift
+        self.drift.see(outcome.inputs, outcome.results[0].outputs, outcome.rows)
 
     async def infer(self, tensors: Tensors, deadline_s: float | None = None, priority: int = 0) -> Tensors:
         """All outputs for a request: name -> array, in the graph's order.
@@ -194,9 +211,14 @@ def _check_hashes(folder: Path, hashes: Mapping[str, str]) -> None:
     """Raises ModelLoadFailed for a file that is not what the manifest says. hashes: by name in the version's folder."""
     for name, wanted in hashes.items():
         check_place(folder / name, folder, name)
-        with (folder / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                raise ModelLoadFailed(f"{name} is not the file that the manifest was written for: its SHA-256 differs")
+        if sha256_of(folder / name) != wanted:
+            raise ModelLoadFailed(f"{name} is not the file that the manifest was written for: its SHA-256 differs")
+
+
+def sha256_of(path: Path) -> str:
+    """In hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _agree(session: Session, manifest: Manifest) -> None:

@@ -67,6 +67,10 @@ class Outcome(NamedTuple):
     inputs: Tensors
 
 
+See = Callable[[Outcome, Sequence[int], Sequence[Timing]], None]
+"""Is shown a run, with the rows and the timing of each of its requests."""
+
+
 class Computed(NamedTuple):
     """What came of some entries that were run together."""
 

@@ -28,7 +28,7 @@ from app.errors import DeadlineExceeded, QueueFull
 from app.inference import batch
 from app.inference.batch import Rows
 from app.inference.pace import Pace
-from app.inference.runs import Abandonable, Computed, Entry, Outcome, Stacked, compute, outcome_of, stack
+from app.inference.runs import Abandonable, Computed, Entry, Outcome, See, Stacked, compute, outcome_of, stack
 from app.inference.signature import Tensors
 from app.inference.timing import CURRENT, Timing, tell_run
 from app.tally import ModelTally
@@ -100,7 +100,7 @@ class Scheduler:
     run:   tensors -> tensors, blocking; for runs on the event loop.
     begin: makes the same for one batch in a thread; used in up to `limits.instances` threads at once.
     pace:  how long runs take.
-    see:   is shown every run that answered callers, explanations' aside: name -> (rows, ...), inputs and outputs.
+    see:   are shown every run that answered callers, explanations' aside.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Scheduler:
         pace: Pace,
         tally: ModelTally,
         name: str,
-        see: Callable[[Tensors, Tensors, int], None] | None = None,
+        see: Sequence[See] = (),
     ) -> None:
         self._run, self._begin = run, begin
         self._limits, self._pace, self._tally, self._name, self._see = limits, pace, tally, name, see
@@ -198,7 +198,8 @@ class Scheduler:
         for timing in timings:
             timing.arrived = timing.taken = started
         tell_run(timings, outcome.rows, outcome.began, outcome.infer_s)
-        self._show(outcome)
+        for see in self._see:
+            see(outcome, rows, timings)
         self._measure(outcome, here=True)
         return outcome.results
 
@@ -432,18 +433,17 @@ class Scheduler:
                 results = [outcome] * len(entries)
             else:
                 self._measure(outcome, here=here)
-                tell_run([entry.timing for entry in entries], outcome.rows, outcome.began, outcome.infer_s)
-                if entries[0].priority != BEHIND_ALL:
-                    self._show(outcome)
+                timings = [entry.timing for entry in entries]
+                tell_run(timings, outcome.rows, outcome.began, outcome.infer_s)
+                if self._see and entries[0].priority != BEHIND_ALL:
+                    rows = [entry.rows for entry in entries]
+                    for see in self._see:
+                        see(outcome, rows, timings)
                 results = outcome.results
             for entry, result in zip(entries, results, strict=True):
                 if not entry.over:
                     entry.over = True
                     entry.done(result)
-
-    def _show(self, outcome: Outcome) -> None:
-        if self._see is not None:
-            self._see(outcome.inputs, outcome.results[0].outputs, outcome.rows)
 
     def _measure(self, outcome: Outcome, *, here: bool) -> None:
         """here: run on the event loop."""

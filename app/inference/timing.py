@@ -23,6 +23,7 @@ class Run:
 class Timing:
     """One request's way, in seconds of `perf_counter`; 0 for where it has not been.
 
+    identity: its id; empty for none.
     started:  its head began to arrive.
     read_at:  its body was whole.
     arrived:  it was decoded, and entered the queue.
@@ -32,10 +33,10 @@ class Timing:
     span:     of its trace, if it is traced.
     """
 
-    __slots__ = ("arrived", "began", "ended", "read_at", "run", "span", "started", "taken")
+    __slots__ = ("arrived", "began", "ended", "identity", "read_at", "run", "span", "started", "taken")
 
-    def __init__(self) -> None:
-        self.started = perf_counter()
+    def __init__(self, identity: str = "") -> None:
+        self.identity, self.started = identity, perf_counter()
         self.read_at = self.arrived = self.taken = self.began = self.ended = 0.0
         self.run: Run | None = None
         self.span: Any = None

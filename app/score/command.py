@@ -1,12 +1,12 @@
 """`python -m app score`, as it is called."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from app.errors import ServingError
 from app.score.job import Job, run
+from app.settings import Settings
 
 
 def main(arguments: list[str]) -> int:
@@ -35,8 +35,6 @@ def _parser() -> argparse.ArgumentParser:
         "given", metavar="IN", type=Path, help="a .parquet or .csv file; a folder of .parquet files, images or sounds"
     )
     parser.add_argument("wanted", metavar="OUT", type=Path, help="a .parquet or .csv file that is not there yet")
-    parser.add_argument(
-        "--models", type=Path, default=Path(os.environ.get("HEADRACE_MODELS", "models")), help="the model repository"
-    )
+    parser.add_argument("--models", type=Path, default=Path(Settings().models), help="the model repository")
     parser.add_argument("--probabilities", action="store_true", help="of all labels, not only of the one answered")
     return parser

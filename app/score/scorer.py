@@ -11,7 +11,7 @@ from app.feature import Feature
 from app.inference.domain import domains
 from app.inference.session import Opening
 from app.inference.signature import Signature, Tensors
-from app.layout import Version, find_entry
+from app.layout import Version, find_version
 from app.manifest import InputTensor
 from app.repository import LoadLimits, open_from
 from app.score import answers, features
@@ -24,13 +24,10 @@ UNBATCHED_ROWS = 1
 
 def find(folder: Path, model: str) -> Version:
     """NAME, its newest served version, or NAME/VERSION. Raises ModelNotFound."""
-    name, _, number = model.partition("/")
-    entry = find_entry(folder, name, None)
-    if entry.reason:
-        raise ModelNotFound(f"model {name}: {entry.reason}")
-    if number and (not number.isdecimal() or int(number) not in entry.versions):
-        raise ModelNotFound(f"model {name} has no version {number}; it serves {', '.join(map(str, entry.versions))}")
-    return entry.versions[int(number) if number else max(entry.versions)]
+    name, slash, number = model.partition("/")
+    if slash and not number.isdecimal():
+        raise ModelNotFound(f"{model}: wanted NAME or NAME/VERSION")
+    return find_version(folder, name, int(number) if slash else None)
 
 
 class Scorer:

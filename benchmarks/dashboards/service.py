@@ -127,7 +127,7 @@ def observed(folder: Path, changes_s: float = 0) -> Iterator[Prometheus]:
     certificate, private = self_signed(folder)
     trusted = ssl.create_default_context(cafile=str(certificate))
     flags = ["--workers=2", f"--keys-file={keys}", f"--tls-certificate={certificate}", f"--tls-key={private}"]
-    flags += [f"--mirror={folder / 'mirror'}", "--poll-s=1"]
+    flags += [f"--mirror={folder / 'mirror'}", "--poll-s=1", f"--prediction-log={folder / 'predictions'}"]
     store, log = (folder / "store").as_uri(), folder / "service.log"
     with (
         serving_process(store, log, *flags, trusted=trusted) as (client, _),
