@@ -30,7 +30,7 @@ from app.metrics import Metrics
 from app.openapi import Policy
 from app.orders import Order, Orders
 from app.prediction_log import PredictionLog
-from app.protocols import ROUTERS
+from app.protocols import ROUTERS, health
 from app.protocols.allowance import BodyLimits
 from app.protocols.v2 import HEADER_LENGTH
 from app.refusals import install_error_answers
@@ -103,7 +103,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
     given, admission = Orders(repository, supervisor, source), Admission(repository, gate)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         log.info(
             "starting",
             headrace=__version__,
@@ -116,7 +116,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
         )
         works = (
             _load(repository, source, given, orders),
-            _keep_figures(metrics, in_flight),
+            _keep_figures(app),
             given.tell_alive(),
             _keep_keys(keys, admission, metrics),
             _watch_loop(metrics),
@@ -282,10 +282,12 @@ async def _watch_loop(metrics: Metrics) -> None:
         metrics.loop_stall_seconds.observe(max(0.0, perf_counter() - due))
 
 
-async def _keep_figures(metrics: Metrics, in_flight: InFlight) -> None:
+async def _keep_figures(app: FastAPI) -> None:
     """Up to date for a scrape that reaches another worker."""
+    metrics: Metrics = app.state.metrics
     while True:
-        metrics.in_flight.set(in_flight.count)
+        metrics.ready.set(not health.unready(app.state))
+        metrics.in_flight.set(app.state.in_flight.count)
         metrics.flush()
         metrics.measure_process()
         await asyncio.sleep(FIGURES_INTERVAL_S)

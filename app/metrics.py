@@ -205,6 +205,12 @@ class Metrics:
             multiprocess_mode="max",
             registry=registry,
         )
+        self.ready = Gauge(
+            "headrace_ready",
+            "1 where the service is ready, as /health/ready says, 0 where it is not; the least over all workers.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
         self.model_ready = Gauge(
             "headrace_model_ready",
             "1 where the model version serves, 0 where it does not; the least over all workers.",

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import State
 
 from app.bodies import json_response
 from app.metrics import Metrics
@@ -38,14 +39,9 @@ async def ready(request: Request) -> Response:
 
 def readiness(request: Request, body: dict[str, Any]) -> Response:
     """body with 200 when the service may take traffic, 503 and why not otherwise."""
-    models, source = repository(request), request.app.state.source
-    if request.app.state.stop.begun:
-        return json_response({**dict.fromkeys(body, False), "error": "not ready: the service stops"}, 503)
-    if source and (why := source.waiting()):
+    if why := unready(request.app.state):
         return json_response({**dict.fromkeys(body, False), "error": f"not ready: {why}"}, 503)
-    if waiting := models.waiting():
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in waiting.items())
-        return json_response({**dict.fromkeys(body, False), "error": f"not ready: {reasons}"}, 503)
+    models, source = repository(request), request.app.state.source
     if places := models.places():
         body = {**body, "providers": places}
     if missing := models.missing_providers():
@@ -53,6 +49,15 @@ def readiness(request: Request, body: dict[str, Any]) -> Response:
     if source and source.state.failed:
         body = {**body, "store": source.state.failed}
     return json_response(body)
+
+
+def unready(state: State) -> str:
+    """Why the service may take no traffic; empty if it may. state: the app's."""
+    if state.stop.begun:
+        return "the service stops"
+    if state.source and (why := state.source.waiting()):
+        return str(why)
+    return "; ".join(f"{name}: {reason}" for name, reason in state.repository.waiting().items())
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=PlainTextResponse)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests import graphs
+from tests.certificates import self_signed
 from tests.serving import serving_process
 
 pytestmark = pytest.mark.e2e
@@ -21,12 +22,7 @@ ROW = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [3]
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, made = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=headrace"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
-    subprocess.run(command, check=True, capture_output=True)
-    return made, key
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_prediction_over_https_and_none_without(tmp_path: Path, certificate: tuple[Path, Path]) -> None:

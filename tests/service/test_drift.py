@@ -1,6 +1,5 @@
 """A model that is asked otherwise than it was trained says so, to Prometheus and to its page."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,34 +10,16 @@ import pytest
 
 from app.inference.drift import ROWS_A_SECOND
 from tests import graphs
-from tests.manifests import manifest
+from tests.manifests import SIZES, fitted, manifest
 from tests.serving import serving, wait_until
 
-TRAINED = np.random.default_rng(0).normal(size=5000)
-
-SIZE = {"name": "size", "minimum": -1000, "example": 0}
 COLOUR = {"name": "colour", "kind": "category", "categories": ["red", "blue"], "example": "red"}
-
-
-def summary(values: np.ndarray) -> dict[str, object]:
-    deciles = np.quantile(values, np.linspace(0, 1, 11))
-    at_most = [float((values <= decile).mean()) for decile in deciles]
-    spread = {"mean": float(values.mean()), "standard_deviation": float(values.std()), "missing": 0}
-    return {**spread, "deciles": deciles.tolist(), "at_most": at_most}
 
 
 def add(models: Path, **changes: object) -> None:
     """A model that gives twice its size."""
-    described = manifest(
-        inputs=[{"tensor": "x", "features": [SIZE]}],
-        outputs=[{"tensor": "y", "kind": "value", "name": "double"}],
-        golden={"inputs": {"x": [[1]]}, "outputs": {"y": [[2]]}, "tolerance": 1e-6},
-    )
-    told = json.loads(described.model_dump_json())
-    told["data"]["rows"] = {"train": 5000, "validation": 5000}
-    told |= {"summaries": {"size": summary(TRAINED)}, "predictions": {"y": summary(2 * TRAINED)}}
     place = graphs.add_to_repository(models, "m", graphs.times(2))
-    (place / "manifest.json").write_text(json.dumps(told | changes))
+    (place / "manifest.json").write_text(fitted(**changes))
 
 
 def ask(client: httpx.Client, values: np.ndarray, seen: int = 0) -> None:
@@ -88,9 +69,9 @@ def test_the_index_is_small_for_rows_of_the_same_kind_and_large_for_others(
 def test_explanations_are_no_drift(tmp_path: Path) -> None:
     add(tmp_path)
     with serving(tmp_path) as client:
-        ask(client, TRAINED[:10])
+        ask(client, SIZES[:10])
         client.post("/v1/models/m:explain", json={"instances": [{"size": 100}]}).raise_for_status()
-        ask(client, TRAINED[10:20], seen=10)
+        ask(client, SIZES[10:20], seen=10)
 
 
 def test_what_is_refused_is_counted_by_its_feature(tmp_path: Path) -> None:
@@ -132,7 +113,7 @@ def test_a_category_sent_as_a_text_may_be_unknown_to_the_manifest(tmp_path: Path
 def test_a_model_that_has_gone_has_not_drifted(tmp_path: Path) -> None:
     add(tmp_path)
     with serving(tmp_path, repository_control=True) as client:
-        ask(client, TRAINED[:10])
+        ask(client, SIZES[:10])
         wait_until(lambda: series(client, "rows", "size") == 10, "the rows are not in the metrics")
         client.post("/v2/repository/models/m/unload").raise_for_status()
         wait_until(lambda: series(client, "rows", "size") == 0, "the rows are still in the metrics")

@@ -54,6 +54,7 @@ def test_a_ready_service_says_so_in_every_dialect(tmp_path: Path) -> None:
         assert client.get("/v2/models").json() == client.get("/v1/models").json() == {"models": ["double"]}
         assert client.get("/v1/models/double").json()["model_version_status"][0]["state"] == "AVAILABLE"
         assert client.get("/v2/models/double").json()["inputs"][0]["shape"] == [-1, 3]
+        wait_until(lambda: sample(client, "headrace_ready") == 1, "Prometheus is not told that it is ready")
 
 
 def test_broken_models_are_told_with_their_reason_and_the_others_serve(tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def test_broken_models_are_told_with_their_reason_and_the_others_serve(tmp_path:
         assert client.post("/v2/models/good/infer", json={"inputs": [X]}).status_code == 200
         assert sample(client, "headrace_model_ready", model="good", version="1") == 1
         assert sample(client, "headrace_model_ready", model="drifted", version="1") == 0
+        assert sample(client, "headrace_ready") == 0
 
 
 def test_a_model_that_is_loading_says_when_to_come_back(tmp_path: Path) -> None:

@@ -40,9 +40,27 @@ def test_every_setting_that_is_deployed_exists() -> None:
 
 def test_prometheus_scrapes_the_service_by_its_name_and_port() -> None:
     service = read("docker-compose.yml")["services"]["headrace"]
-    [job] = read("deploy/prometheus.yml")["scrape_configs"]
+    [job] = read("deploy/prometheus/prometheus.yml")["scrape_configs"]
     port = service["ports"][0].rsplit(":", 1)[1]
     assert job["static_configs"] == [{"targets": [f"headrace:{port}"]}]
+
+
+def test_compose_starts_prometheus_with_its_files_and_in_a_profile_grafana_which_asks_it() -> None:
+    services = read("docker-compose.yml")["services"]
+    mounted = [volume.split(":") for name in ("prometheus", "grafana") for volume in services[name]["volumes"]]
+    folders = {inside: ROOT / outside for outside, inside, *_ in mounted if outside.startswith(".")}
+    assert all(folder.is_dir() for folder in folders.values())
+    assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
+    assert (folders["/etc/prometheus"] / "prometheus.yml").is_file()
+    assert services["grafana"]["profiles"] == ["monitoring"]
+    [source] = read("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    port = services["prometheus"]["ports"][0].rsplit(":", 1)[1]
+    assert source["url"] == f"http://prometheus:{port}"
+    assert source["jsonData"]["timeInterval"] == read("deploy/prometheus/prometheus.yml")["global"]["scrape_interval"]
+    [provider] = read("deploy/grafana/provisioning/dashboards/headrace.yml")["providers"]
+    home = Path(services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert folders[provider["options"]["path"]] == ROOT / "deploy/grafana/dashboards"
+    assert (folders[str(home.parent)] / home.name).is_file()
 
 
 def test_the_image_installs_no_training_extra_and_runs_as_nobody_special() -> None:
