@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +19,7 @@ from app.admission import Admission
 from app.certificate import expiry_of
 from app.errors import ServingError
 from app.gate import Gate, InFlight
+from app.heap import collect
 from app.inference.drift import Drift, Second
 from app.inference.memory import Room
 from app.inference.pace import STALL_S
@@ -70,10 +71,16 @@ class Service(NamedTuple):
     orders: Orders
 
 
-def create_app(settings: Settings, supervisor: Connection | None = None, orders: Sequence[Order] = ()) -> Service:
+def create_app(
+    settings: Settings,
+    supervisor: Connection | None = None,
+    orders: Sequence[Order] = (),
+    settle: Callable[[], None] = collect,
+) -> Service:
     """What one worker serves. Models load once its lifespan starts; until then it is alive, not ready.
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
+    settle: the process's memory, once models have come or gone.
     """
     stop, in_flight, traces = Stop(), InFlight(settings.max_in_flight), None
     if settings.traced:
@@ -99,7 +106,7 @@ def create_app(settings: Settings, supervisor: Connection | None = None, orders:
             settings.prediction_log, settings.prediction_log_share, settings.prediction_log_bytes, metrics
         )
         see_of = predictions.of
-    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room), see_of)
+    repository = Repository(folder, metrics, LoadLimits(share, settings.load_timeout_s, room), see_of, settle)
     given, admission = Orders(repository, supervisor, source), Admission(repository, gate)
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from app.heap import keep_large_blocks_apart
+from app.heap import collect_and_freeze, keep_large_blocks_apart
 from app.orders import Order
 from app.parser import HttpProtocol, WireLimits
 from app.settings import Settings
@@ -131,7 +131,7 @@ def serve_here(
     host, port = bound.getsockname()[:2]
     scheme = "https" if settings.tls_certificate else "http"
     log.info("listening", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-    service = create_app(settings, supervisor, orders)
+    service = create_app(settings, supervisor, orders, collect_and_freeze)
     _allow_files(settings.max_connections + SPARE_FILES)
     Server(configured(service, settings), service, settings.drain_s, supervised=supervisor is not None).serve_on(bound)
     return 0

@@ -5,6 +5,7 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training import compress, new, processes, run
 from training import search as searches
@@ -14,7 +15,9 @@ from training.published import table, write
 from training.recipe import load, names
 from training.report import Report, metrics_table
 from training.tables import command as tables
-from training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from training.tracking import Tracker
 
 EXAMPLES = """examples:
   python -m training list                       the recipes there are
@@ -221,7 +224,7 @@ def _conclude(trained: run.Run, options: argparse.Namespace) -> int:
     report: Report = run.conclude(trained, None if options.no_publish else options.models)
     print(report.text(), end="")
     if not report.failed or (trained.folder / "manifest.json").is_file():
-        tracker = Tracker(options.runs)
+        tracker = _tracker(options)
         number = tracker.keep(trained.folder, trained.trained.history, trained.seconds)
         if options.register and not report.failed:
             version = tracker.register(trained.name, number, options.register)
@@ -232,8 +235,14 @@ def _conclude(trained: run.Run, options: argparse.Namespace) -> int:
 
 
 def sync_model(options: argparse.Namespace) -> int:
-    print(Tracker(options.runs).fetch(options.address, options.models))
+    print(_tracker(options).fetch(options.address, options.models))
     return 0
+
+
+def _tracker(options: argparse.Namespace) -> "Tracker":
+    from training.tracking import Tracker  # MLflow takes a second, which most commands need not wait for
+
+    return Tracker(options.runs)
 
 
 def _command(

@@ -3,16 +3,14 @@
 Source: Abadi et al., Deep Learning with Differential Privacy, 2016. The epsilon is that of all steps of the fit, by
 Renyi accounting; an early stop spends less. Validation rows, which choose the epoch, and what is fitted beside the
 gradients (the scaling of the inputs) are not covered.
+
+Opacus is imported by the first private fit: it takes a second that most commands need not wait for.
 """
 
 import warnings
 from dataclasses import dataclass
 
 import torch
-from opacus import GradSampleModule
-from opacus.accountants import RDPAccountant
-from opacus.accountants.utils import get_noise_multiplier
-from opacus.optimizers import DPOptimizer
 from torch import Generator, Tensor, nn
 
 ORDERS = [1 + tenth / 10 for tenth in range(1, 100)] + list(range(11, 64)) + [2**power for power in range(6, 15)]
@@ -41,6 +39,10 @@ class Private:
         batch: int,
         epochs: int,
     ) -> None:
+        from opacus import GradSampleModule
+        from opacus.accountants.utils import get_noise_multiplier
+        from opacus.optimizers import DPOptimizer
+
         self._privacy, self._share, self._rows = privacy, min(1.0, batch / rows), rows
         self._noise = get_noise_multiplier(
             target_epsilon=privacy.epsilon,
@@ -75,6 +77,8 @@ class Private:
 
     def spent(self, epochs: int) -> float:
         """The epsilon after so many epochs."""
+        from opacus.accountants import RDPAccountant
+
         accountant = RDPAccountant()
         accountant.history = [(self._noise, self._share, epochs * self._steps)]
         return float(accountant.get_epsilon(self._privacy.delta, alphas=ORDERS))

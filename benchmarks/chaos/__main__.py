@@ -48,8 +48,8 @@ def main() -> int:
         "soak": partial(soak, seconds=60 * asked.soak_minutes),
     }
     if asked.quick:
-        timed = {"stops": partial(stops, times=1), "workers": workers, "versions": partial(versions, changes=5)}
-        beside = {"loads": loads, "fuzz": partial(fuzz, requests=1000)}
+        timed = {"stops": partial(stops, times=1), "workers": workers, "versions": partial(versions, changes=3)}
+        beside = {"loads": loads, "fuzz": partial(fuzz, requests=500)}
     timed, beside = ({name: one for name, one in some.items() if asked.only in name} for some in (timed, beside))
     rows: list[Row] = []
     with tqdm(total=len(timed) + len(beside), file=sys.stderr, disable=None) as progress, ThreadPoolExecutor() as pool:

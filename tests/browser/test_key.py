@@ -1,18 +1,22 @@
 """With an API key set: pages open, ask for it, and send it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests import graphs
 from tests.browser.browsing import WITHOUT_A_KEY, visiting
+from tests.manifests import manifest
 from tests.serving import serving
 
 
 @pytest.fixture(scope="module")
-def address(models: Path) -> Iterator[str]:
-    with serving(models, until="/health/live", api_key="sesame", log_requests=False) as client:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("models")
+    leaf = graphs.add_to_repository(folder, "leaf", graphs.double())
+    (leaf / "manifest.json").write_text(manifest().model_dump_json())
+    with serving(folder, until="/health/live", api_key="sesame", log_requests=False) as client:
         yield str(client.base_url).rstrip("/")
 
 

@@ -13,6 +13,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from tests.serving import serving_process
+from training.__main__ import main
 
 pytestmark = pytest.mark.e2e
 
@@ -23,31 +24,22 @@ QUICK = ("--minutes", "1", "--trials", "1")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """models/ after `python -m training table` has taken each of the three tables."""
+    """models/ after `python -m training table` has taken the three tables: one as typed, two within this process."""
     folder = tmp_path_factory.mktemp("tables")
     load_wine(as_frame=True).frame.to_csv(folder / "wine.csv", index=False)
     shop().to_parquet(folder / "shop.parquet")
     tickets().to_csv(folder / "tickets.csv", index=False)
-    started = {
-        file: subprocess.Popen(
-            [
-                *(sys.executable, "-m", "training", "table", str(folder / file), "--target", target, *QUICK),
-                *("--models", str(folder / "models"), "--runs", str(folder / name), "--name", name),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for file, target, name in (
-            ("wine.csv", "target", "wine"),
-            ("shop.parquet", "revenue", "shop"),
-            ("tickets.csv", "urgent", "tickets"),
-        )
-    }
-    for file, process in started.items():
-        told, _ = process.communicate(timeout=300)
-        assert process.returncode == 0 and "Published as" in told, f"{file}: {told}"
+    places = ("--models", str(folder / "models"), "--runs", str(folder / "runs"))
+    typed = [sys.executable, "-m", "training", *asked(folder / "tickets.csv", "urgent"), *places]
+    told = subprocess.run(typed, capture_output=True, text=True, check=False, timeout=300)
+    assert told.returncode == 0 and "Published as" in told.stdout, told.stdout + told.stderr
+    assert main([*asked(folder / "wine.csv", "target"), *places]) == 0
+    assert main([*asked(folder / "shop.parquet", "revenue"), *places]) == 0
     return folder / "models"
+
+
+def asked(file: Path, target: str) -> tuple[str, ...]:
+    return ("table", str(file), "--target", target, "--name", file.stem, *QUICK)
 
 
 def shop() -> pd.DataFrame:

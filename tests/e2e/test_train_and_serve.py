@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -50,36 +52,40 @@ def test_breast_cancer_is_trained_published_served_and_predicted_by_both_protoco
     assert np.mean(diagnosis == [one["label"] for one in by_hand]) > 0.95
 
 
-def test_the_shipped_models_all_serve_and_answer_their_examples(tmp_path: Path) -> None:
-    with serving_process(SHIPPED, tmp_path / "log") as (client, _):
-        assert set(client.get("/v1/models").json()["models"]) == {model.name for model in SHIPPED.iterdir()}
-        posts = {
-            path: every["post"]
-            for path, every in client.get("/openapi.json").json()["paths"].items()
-            if "post" in every
-        }
-        calls = [path for path in posts if path.endswith((":predict", "/infer"))]
-        assert len(calls) == 4 * sum(1 for _ in SHIPPED.iterdir())
-        for path in calls:
-            shown = posts[path]["requestBody"]["content"]["application/json"].get("examples")
-            told = client.get(f"/v1/models/{path.split('/')[3].partition(':')[0]}/metadata").json()
-            body = shown["real"]["value"] if shown else told["example_v2"]
-            assert shown or path.startswith("/v2")
-            assert client.post(path, json=body).status_code == 200, path
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Of `python -m app serve` over the shipped models."""
+    with serving_process(SHIPPED, tmp_path_factory.mktemp("log") / "log") as (client, _):
+        yield client
 
 
-def test_the_shipped_models_predict_by_v1_what_training_computed_for_their_examples(tmp_path: Path) -> None:
-    versions = newest(SHIPPED)
-    with serving_process(SHIPPED, tmp_path / "log") as (client, _):
-        for version in versions:
-            manifest = read_manifest(version / "manifest.json")
-            assert manifest
-            features = [feature for one in manifest.inputs for feature in one.features]
-            body = {"instances": [{feature.name: feature.example for feature in features}]}
-            [prediction] = client.post(f"/v1/models/{manifest.name}:predict", json=body).json()["predictions"]
-            first = {name: np.array(rows)[0] for name, rows in manifest.golden.outputs.items()}
-            for output in manifest.outputs:
-                assert_is_answer(prediction, output, first[output.tensor], manifest.golden.tolerance)
+def test_the_shipped_models_all_serve_and_answer_their_examples(client: httpx.Client) -> None:
+    assert set(client.get("/v1/models").json()["models"]) == {model.name for model in SHIPPED.iterdir()}
+    posts = {
+        path: every["post"] for path, every in client.get("/openapi.json").json()["paths"].items() if "post" in every
+    }
+    calls = [path for path in posts if path.endswith((":predict", "/infer"))]
+    assert len(calls) == 4 * sum(1 for _ in SHIPPED.iterdir())
+    for path in calls:
+        shown = posts[path]["requestBody"]["content"]["application/json"].get("examples")
+        told = client.get(f"/v1/models/{path.split('/')[3].partition(':')[0]}/metadata").json()
+        body = shown["real"]["value"] if shown else told["example_v2"]
+        assert shown or path.startswith("/v2")
+        assert client.post(path, json=body).status_code == 200, path
+
+
+def test_the_shipped_models_predict_by_v1_what_training_computed_for_their_examples(
+    client: httpx.Client,
+) -> None:
+    for version in newest(SHIPPED):
+        manifest = read_manifest(version / "manifest.json")
+        assert manifest
+        features = [feature for one in manifest.inputs for feature in one.features]
+        body = {"instances": [{feature.name: feature.example for feature in features}]}
+        [prediction] = client.post(f"/v1/models/{manifest.name}:predict", json=body).json()["predictions"]
+        first = {name: np.array(rows)[0] for name, rows in manifest.golden.outputs.items()}
+        for output in manifest.outputs:
+            assert_is_answer(prediction, output, first[output.tensor], manifest.golden.tolerance)
 
 
 def assert_is_answer(

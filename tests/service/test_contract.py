@@ -88,10 +88,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("settings", "flags", "least"),
     [
-        ({}, ("--max-examples", "10", "--exclude-path-regex", TWINS), 2000),
+        ({}, ("--max-examples", "6", "--exclude-path-regex", TWINS), 2000),
         (
             {"api_key": KEY},
-            ("--max-examples", "4", "--include-path-regex", SOME, "--header", f"Authorization: Bearer {KEY}"),
+            ("--max-examples", "3", "--include-path-regex", SOME, "--header", f"Authorization: Bearer {KEY}"),
             500,
         ),
         (

@@ -4,7 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -87,32 +87,42 @@ def test_a_header_line_without_an_end_is_refused_while_it_comes(tmp_path: Path) 
 SLOW = "the request came too slowly: its head may take 1 s, all of it 2 s"
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        POST,
-        WHOLE[:-1],
-        POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{",
-        b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{",
-    ],
-    ids=["head", "body", "chunk", "route"],
-)
+LATE = {
+    "head": POST,
+    "body": WHOLE[:-1],
+    "chunk": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{",
+    "route": b"POST /v2/repository/index HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{",
+}
+
+
 @pytest.mark.parametrize("fast_lane", [True, False])
-def test_a_request_that_does_not_arrive_in_time_is_refused(tmp_path: Path, fast_lane: bool, sent: bytes) -> None:
-    with limited(tmp_path, head_timeout_s=1, body_timeout_s=2, fast_lane=fast_lane) as client, wire(client) as raw:
-        raw.sendall(sent)
-        assert told(raw) == (408, SLOW)
-        assert sample(client, "headrace_refused_connections_total", status="408") == 1
-        wait_until(lambda: sample(client, "headrace_requests_in_flight") == 0, "it still counts as under way")
+def test_a_request_that_does_not_arrive_in_time_is_refused(tmp_path: Path, fast_lane: bool) -> None:
+    with (
+        limited(tmp_path, head_timeout_s=1, body_timeout_s=2, fast_lane=fast_lane) as client,
+        ExitStack() as connections,
+    ):
+        raws = {what: connections.enter_context(wire(client)) for what in LATE}
+        for what, raw in raws.items():
+            raw.sendall(LATE[what])
+        assert {what: told(raw) for what, raw in raws.items()} == dict.fromkeys(LATE, (408, SLOW))
+        assert sample(client, "headrace_refused_connections_total", status="408") == len(LATE)
+        wait_until(lambda: sample(client, "headrace_requests_in_flight") == 0, "one still counts as under way")
 
 
 def test_a_connection_that_rests_too_long_is_closed_whether_it_ever_spoke_or_not(tmp_path: Path) -> None:
-    with limited(tmp_path, keep_alive_s=1) as client:
-        for sent in (b"", WHOLE, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"):
-            with wire(client) as raw, raw.makefile("rb") as file:
-                raw.sendall(sent)
+    with (
+        limited(tmp_path, keep_alive_s=1) as client,
+        wire(client) as silent,
+        wire(client) as predicting,
+        wire(client) as probing,
+    ):
+        spoken = {silent: b"", predicting: WHOLE, probing: b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"}
+        for raw, sent in spoken.items():
+            raw.sendall(sent)
+        for raw, sent in spoken.items():
+            with raw.makefile("rb") as file:
                 answer = file.read()
-                assert answer.startswith(b"HTTP/1.1 200" if sent else b"")
+            assert answer.startswith(b"HTTP/1.1 200" if sent else b"")
 
 
 def test_more_connections_than_may_be_open_are_told_so_and_others_go_on(tmp_path: Path) -> None:

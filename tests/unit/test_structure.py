@@ -71,6 +71,7 @@ MAY_IMPORT = {
         "app.openapi",
         "app.errors",
         "app.gate",
+        "app.heap",
         "app.keys",
         "app.orders",
         "app.inference",

@@ -23,7 +23,7 @@ from training.processes import Processes
 from training.recipe import load
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["training.__main__"])
+FORKED.set_forkserver_preload(["training.__main__", "training.tracking", "onnxscript", "torch._inductor.config"])
 
 CALLS_AN_EPOCH = 12
 """Of the loss: eleven batches, the last of one row, and the validation rows."""

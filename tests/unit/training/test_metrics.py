@@ -1,14 +1,18 @@
 """Figures of merit, against what can be worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 
 from training.answers import Answer, split_into
 from training.calibrate import break_even, cheapest_threshold, fit_temperature
 from training.datasets.dataset import Rows
 from training.metrics import (
+    auc,
     brier,
     calibration_error,
     cost_per_1000,
@@ -37,6 +41,22 @@ def test_rare_classes_are_measured_by_what_their_highest_rows_hold() -> None:
     assert recall_in_review(PROBABILITIES, CLASSES, share=0.1) == 0.5
     assert recall_in_review(PROBABILITIES, CLASSES, share=0.5) == 1.0
     assert brier(PROBABILITIES, CLASSES) == pytest.approx(((SECOND - CLASSES) ** 2).mean())
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9], ids=["many ties", "some ties", "no ties"])
+def test_areas_under_curves_are_those_of_scikit_learn(digits: int) -> None:
+    random = np.random.default_rng(digits)
+    classes = (random.random(200) < 0.2).astype(int)
+    second = (0.6 * random.random(200) + 0.4 * classes * random.random(200)).round(digits)
+    probabilities = np.stack([1 - second, second], axis=1)
+    assert auc(probabilities, classes) == pytest.approx(roc_auc_score(classes, second), abs=1e-12)
+    assert pr_auc(probabilities, classes) == pytest.approx(average_precision_score(classes, second), abs=1e-12)
+
+
+def test_an_area_tells_nothing_of_one_class_or_of_what_is_not_a_number() -> None:
+    assert math.isnan(auc(PROBABILITIES, np.zeros(10, int))) and math.isnan(auc(PROBABILITIES, np.ones(10, int)))
+    assert math.isnan(auc(np.full((10, 2), np.nan), CLASSES))
+    assert pr_auc(PROBABILITIES, np.zeros(10, int)) == 0
 
 
 def test_calibration_error_is_the_distance_of_probabilities_from_shares_of_hits() -> None:
