@@ -17,17 +17,18 @@ MAKEFLAGS += --jobs=2
 # What is never imported need not be compiled, which took longer than the rest of an install.
 PIP_INSTALL := pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: help setup develop serve check train train-all test docker-test lock audit bench bench-quick chaos lint format clean
+.PHONY: help setup develop serve check train train-all test docker-test ray-test lock audit bench bench-quick chaos lint format clean
 
 help:
 	@echo "make serve                serve models/ on 127.0.0.1:8000"
 	@echo "make train RECIPE=name    train, evaluate, export, verify and publish one recipe"
 	@echo "make train-all            the same for every recipe, and the table of models in the README, within an hour"
-	@echo "make test                 lint, types and every test but those of docker"
+	@echo "make test                 lint, types and every test but the next two"
 	@echo "make docker-test          the image, and compose with Prometheus and with nginx, on a Docker engine"
 	@echo "make bench                speed beside peers and limits, in about an hour"
 	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
 	@echo "make chaos                what is promised when things go wrong, measured, in 14 minutes"
+	@echo "make ray-test             Ray Serve and Ray Data on a cluster of three nodes in this machine"
 	@echo "make lock                 pin all that the image installs, down to the hash"
 	@echo "make audit                known vulnerabilities of what is pinned, asked of osv.dev"
 	@echo "make check                open every model and say how it would be served"
@@ -84,6 +85,15 @@ test: develop lint
 docker-test: develop
 	$(BIN)/python -m pytest -s tests/docker
 
+# Ray's own pins are kept out of the rest.
+.venv-ray/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/$(PIP_INSTALL) --editable '.[cpu,score,ray]' pytest==9.2.0 httpx==0.28.1 onnx==1.23.2
+	touch $@
+
+ray-test: .venv-ray/.installed
+	.venv-ray/bin/python -m pytest -s -W default tests/ray # the warnings are Ray's
+
 lock: develop
 	$(LOCK) pyproject.toml --extra cpu --output-file deploy/requirements-cpu.txt
 	$(LOCK) pyproject.toml --extra gpu --output-file deploy/requirements-gpu.txt
@@ -118,4 +128,4 @@ format: develop
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .venv-kserve .cache .mypy_cache .ruff_cache .pytest_cache *.egg-info runs
+	rm -rf .venv .venv-kserve .venv-ray .cache .mypy_cache .ruff_cache .pytest_cache *.egg-info runs

@@ -76,11 +76,14 @@ def create_app(
     supervisor: Connection | None = None,
     orders: Sequence[Order] = (),
     settle: Callable[[], None] = collect,
+    *,
+    warm_first: bool = False,
 ) -> Service:
     """What one worker serves. Models load once its lifespan starts; until then it is alive, not ready.
 
     supervisor: of several workers, to whom orders are passed on. orders: given to the others before this one started.
-    settle: the process's memory, once models have come or gone.
+    settle: the process's memory, once models have come or gone. warm_first: as one of several workers does, it takes no
+    traffic before its models are loaded, since others answer meanwhile.
     """
     stop, in_flight, traces = Stop(), InFlight(settings.max_in_flight), None
     if settings.traced:
@@ -136,7 +139,7 @@ def create_app(
             tasks += [asyncio.create_task(w) for w in (source.keep_current(), _follow(repository, source, tasks[0]))]
         elif settings.poll_s:
             tasks.append(asyncio.create_task(_poll(repository, tasks[0], settings.poll_s)))
-        if settings.workers > 1:  # one of several takes no traffic before it is warm: the others answer meanwhile
+        if settings.workers > 1 or warm_first:
             await (_warm(tasks[0], source) if source else tasks[0])
         yield
         for task in tasks:

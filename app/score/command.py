@@ -14,7 +14,14 @@ def main(arguments: list[str]) -> int:
     asked = _parser().parse_args(arguments)
     job = Job(asked.models, asked.model, asked.given, asked.wanted, asked.probabilities)
     try:
-        return run(job)
+        if asked.ray is None:
+            return run(job)
+        from app.score import cluster  # Ray is there for those who ask for it
+
+        return run(job, cluster.on(asked.ray))
+    except ModuleNotFoundError as error:
+        print(f"score: no {error.name} here; pip install 'headrace[ray]'", file=sys.stderr)
+        return 1
     except (OSError, ValueError, ServingError) as error:
         print(f"score: {error}", file=sys.stderr)
         return 1
@@ -36,5 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("wanted", metavar="OUT", type=Path, help="a .parquet or .csv file that is not there yet")
     parser.add_argument("--models", type=Path, default=Path(Settings().models), help="the model repository")
+    parser.add_argument("--ray", metavar="ADDRESS", help="of a Ray cluster whose machines all see these files; `local`")
     parser.add_argument("--probabilities", action="store_true", help="of all labels, not only of the one answered")
     return parser

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -74,8 +75,12 @@ class Job:
         return (piece for piece in self.source.pieces if not self.part(piece).exists())
 
 
-def run(job: Job) -> int:
-    """Score what is left, join the parts and say how many rows were refused; 0.
+Everywhere = Callable[[Job, Callable[[int], object]], None]
+"""Scores what is left of a job on many machines, and says how many rows are done."""
+
+
+def run(job: Job, everywhere: Everywhere | None = None) -> int:
+    """Score what is left, here or everywhere, join the parts and say how many rows were refused; 0.
 
     Raises OSError, ValueError, ModelNotFound, ModelLoadFailed, InferenceFailed.
     """
@@ -83,7 +88,7 @@ def run(job: Job) -> int:
     _begin(job)
     done = sum(pyarrow.parquet.read_metadata(part).num_rows for part in _parts(job))
     with tqdm(total=job.source.rows, initial=done, unit=" rows", unit_scale=True, file=sys.stderr) as progress:
-        _score(job, progress.update)
+        (everywhere or _score)(job, progress.update)
     rows, refused = _join(job)
     told = f", {refused:,} of them refused: column {ERROR} says why" if refused else ""
     print(f"{rows:,} rows{told} -> {job.wanted}")
@@ -150,7 +155,7 @@ def _parquet(place: Path, schema: pa.Schema) -> pyarrow.parquet.ParquetWriter:
 @contextmanager
 def _whole(place: Path) -> Iterator[Path]:
     """A path to write to; the file takes its place once it is on the disk."""
-    unfinished = place.with_name(f"{place.name}.{os.getpid()}.unfinished")
+    unfinished = place.with_name(f"{place.name}.{uuid.uuid4().hex}.unfinished")
     try:
         yield unfinished
         with unfinished.open("rb") as file:

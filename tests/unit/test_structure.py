@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "app.score",
         "app.settings",
     },
+    "app.cluster": {"app.main", "app.settings"},
     "app.prediction_log": {"app.inference", "app.manifest", "app.metrics", "app.protocols", "app.errors"},
     "app.replay": {"app.layout", "app.prediction_log", "app.repository", "app.inference", "app.errors"},
     "app.check": {"app.layout", "app.repository", "app.inference", "app.errors"},
