@@ -466,10 +466,10 @@ def drift_of(page: Page) -> Locator:
 
 def test_what_has_drifted_is_told_with_how(browser: Browser, address: str, service: httpx.Client) -> None:
     """Ever the same row is not what it was trained on."""
-    manifest = service.get("/v1/models/breast-cancer/metadata").json()["manifest"]
-    [features] = [one["features"] for one in manifest["inputs"]]
+    told = service.get("/v1/models/breast-cancer/metadata").json()
+    [features] = [one["features"] for one in told["manifest"]["inputs"]]
     row = {feature["name"]: feature["example"] for feature in features}
-    path = "/page/models/breast-cancer/versions/2/drift"
+    path = f"/page/models/breast-cancer/versions/{told['version']}/drift"
     least = service.get(path).json()["fewest_rows"]
 
     def seen() -> bool:
