@@ -3,6 +3,7 @@
 import argparse
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -45,9 +46,9 @@ def main(arguments: list[str]) -> int:
         case ["key", *rest]:
             return _key(rest)
         case ["score", *rest]:
-            return _score(rest)
+            return _with_settings("score", _score, rest)
         case ["replay", *rest]:
-            return _replay(rest)
+            return _with_settings("replay", _replay, rest)
         case ["settings", *rest]:
             print(HELP if rest else table())
             return 0
@@ -119,6 +120,15 @@ def _key(arguments: list[str]) -> int:
         return 2
     print(f"# the key, which is not kept anywhere: {key}\n{entry}", end="")
     return 0
+
+
+def _with_settings(name: str, command: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Of a command that takes the models' folder from the variables, which may be wrong."""
+    try:
+        return command(arguments)
+    except (ValidationError, SettingsError) as error:
+        print(f"{name}: {explain(error) if isinstance(error, ValidationError) else error}", file=sys.stderr)
+        return 2
 
 
 def _score(arguments: list[str]) -> int:

@@ -113,11 +113,10 @@ def _check(job: Job) -> None:
 
 def _begin(job: Job) -> None:
     """A folder for the parts, of this job alone. Raises ValueError where it is another's."""
-    model = job.version.file
     told = {
         "headrace": __version__,
         "model": f"{job.version.name}/{job.version.number}",
-        "graph": [model.stat().st_size, model.stat().st_mtime_ns],
+        "graph": job.scorer.digest,
         "input": job.source.identity,
         "probabilities": job.probabilities,
     }

@@ -33,7 +33,7 @@ def find(folder: Path, model: str) -> Version:
 class Scorer:
     """Blocking, and safe to use from several threads.
 
-    features: that a row has to give. fields: of the result, for an input of certain columns.
+    features: that a row has to give. answers: the columns that it gets. digest: SHA-256 of model.onnx.
     Raises ModelLoadFailed; ValueError for a model whose rows cannot come from a table.
     """
 
@@ -46,6 +46,7 @@ class Scorer:
         self._domains = domains(manifest.inputs, signature.inputs) if manifest else ()
         self._most = self._opened.pace.best_rows if signature.batched else UNBATCHED_ROWS
         self.features: tuple[Feature, ...] = tuple(feature for one in self._inputs for feature in one.features)
+        self.digest = self._opened.digest
         self.answers = answers.fields(manifest, signature.outputs, probabilities=probabilities)
 
     @property

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from app.__main__ import main
 from app.manifest import Manifest
 from app.score import command
 from tests import graphs
@@ -223,3 +224,13 @@ def test_parts_of_another_job_are_not_taken_for_this_ones(tmp_path: Path, capfd:
     assert "has parts of a job of another headrace, model, graph, input, probabilities; remove it" in refusal(
         capfd, "diabetes", given, wanted
     )
+
+
+@pytest.mark.parametrize("command", [["score", "m", "in.parquet", "out.parquet"], ["replay", "r1", "log"]])
+def test_a_variable_that_is_wrong_is_told(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADRACE_PORT", "many")
+    assert main(command) == 2
+    told = capfd.readouterr().err
+    assert told.startswith(f"{command[0]}: port: Input should be a valid integer")
