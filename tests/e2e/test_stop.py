@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from tests import graphs
+from tests.certificates import self_signed
 from tests.e2e.test_process import total
 from tests.serving import listening, serving_process, wait_until
 
@@ -164,16 +166,22 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         wait_until(served(process, 2), "the new worker never served")
 
 
-def test_connections_that_wait_for_a_worker_that_hangs_are_served_by_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_connections_that_wait_for_a_worker_that_hangs_are_served_by_the_others(tmp_path: Path, tls: bool) -> None:
     graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
-    flags = ("--workers", "2", "--worker-timeout-s", "3")
-    with serving_process(tmp_path / "models", tmp_path / "log", *flags) as (client, process):
+    flags: tuple[str, ...] = ("--workers", "2", "--worker-timeout-s", "3")
+    trusted: ssl.SSLContext | bool = True
+    if tls:
+        made, key = self_signed(tmp_path)
+        flags += ("--tls-certificate", str(made), "--tls-key", str(key))
+        trusted = ssl.create_default_context(cafile=str(made))
+    with serving_process(tmp_path / "models", tmp_path / "log", *flags, trusted=trusted) as (client, process):
         wait_until(served(process, 2), "the second worker never served")
         hung, _ = workers_of(process)
         hung.suspend()
         with ThreadPoolExecutor(CALLERS) as callers:
             url = f"{client.base_url}/v2/models/m/infer"
-            answers = [callers.submit(httpx.post, url, json=ROW, timeout=30) for _ in range(CALLERS)]
+            answers = [callers.submit(httpx.post, url, json=ROW, timeout=30, verify=trusted) for _ in range(CALLERS)]
             wait_until(lambda: not hung.is_running(), "it was left to hang")
             assert [answer.result().status_code for answer in answers] == [200] * CALLERS
 
