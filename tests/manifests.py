@@ -1,11 +1,13 @@
 """Small manifests for tests, complete and consistent with the graphs of tests/graphs.py."""
 
 import json
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from app.manifest import Manifest
+from tests import graphs
 
 LENGTH = {"name": "length", "unit": "mm", "minimum": 0, "maximum": 50, "example": 4.5, "description": "Of the leaf."}
 WIDTH = {"name": "width", "unit": "mm", "minimum": 0, "example": 2}
@@ -45,6 +47,57 @@ def manifest(**changes: Any) -> Manifest:
         "golden": {"inputs": {"x": [[1, 2, 3]]}, "outputs": {"y": [[2, 4, 6]]}, "tolerance": 1e-6},
     }
     return Manifest.model_validate(usual | changes)
+
+
+EVERY_KIND: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "numbers": (
+        "FP32",
+        [
+            LENGTH,
+            {"name": "count", "kind": "integer", "minimum": 0, "example": 3},
+            {"name": "age", "missing": "nan", "example": 7},
+            {"name": "price", "missing": "fill", "fill": 2.5, "example": 1},
+        ],
+    ),
+    "place": ("INT64", [{"name": "place", "kind": "category", "categories": ["fig", "kiwi"], "example": "fig"}]),
+    "day": ("INT64", [{"name": "day", "kind": "date", "example": "2024-02-29"}]),
+    "week": ("FP32", [{"name": "week", "shape": [3], "maximum": 100, "example": [1, 2, 3]}]),
+    "note": ("BYTES", [{"name": "note", "kind": "text", "missing": "fill", "fill": "", "example": "so it is"}]),
+    "photo": (
+        "FP32",
+        [
+            {
+                "name": "photo",
+                "kind": "image",
+                "shape": [2, 2],
+                "layout": "HW",
+                "minimum": 0,
+                "maximum": 1,
+                "example": [[0, 1], [1, 0]],
+            }
+        ],
+    ),
+}
+"""Tensor -> its datatype and its features."""
+
+
+def every_kind() -> tuple[bytes, Manifest]:
+    """A graph with features of every kind but sounds, and its manifest; it answers with the sum of each tensor."""
+    shapes = {name: features[0].get("shape", [len(features)]) for name, (_, features) in EVERY_KIND.items()}
+    graph = graphs.totals({name: (datatype, shapes[name]) for name, (datatype, _) in EVERY_KIND.items()})
+    days = (date(2024, 2, 29) - date(1970, 1, 1)).days
+    given = {"numbers": [4.5, 3, 7, 1], "place": [0], "day": [days], "week": [1, 2, 3], "note": ["so it is"]}
+    given |= {"photo": [[0, 1], [1, 0]]}
+    sums = {"numbers": 15.5, "place": 0, "day": days, "week": 6, "note": 3, "photo": 2}
+    return graph, manifest(
+        inputs=[{"tensor": name, "features": features} for name, (_, features) in EVERY_KIND.items()],
+        outputs=[{"tensor": f"{name}_total", "kind": "value", "name": name} for name in EVERY_KIND],
+        golden={
+            "inputs": {name: [row] for name, row in given.items()},
+            "outputs": {f"{name}_total": [[total]] for name, total in sums.items()},
+            "tolerance": 1e-6,
+        },
+    )
 
 
 def summary(values: np.ndarray) -> dict[str, object]:

@@ -120,7 +120,7 @@ async def _predict(model: Model, body: bytes, limits: BodyLimits, nonfinite: Non
         asked = await decoded(
             body,
             lambda: v1_codec.decode(body, model.signature, model.manifest, limits, nonfinite),
-            slow=v1_codec.holds_media(body, model.manifest),
+            slow=v1_codec.takes_files(model.manifest) and v1_codec.names_file(body),
         )
         try:
             outputs = await model.infer(asked.tensors)

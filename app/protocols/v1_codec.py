@@ -101,10 +101,14 @@ def read_rows(
     return tensors
 
 
-def holds_media(body: bytes, manifest: Manifest | None) -> bool:
-    """May there be images or sounds in the body? A key may also be written with escapes."""
-    takes = manifest is not None and any(feature.kind in ("image", "audio") for feature in manifest.features)
-    return takes and (b'"b64"' in body or b"\\u" in body)
+def takes_files(manifest: Manifest | None) -> bool:
+    """Are there images or sounds among the features?"""
+    return manifest is not None and any(feature.kind in ("image", "audio") for feature in manifest.features)
+
+
+def names_file(body: bytes) -> bool:
+    """May there be files in the body? A key may also be written with escapes."""
+    return b'"b64"' in body or b"\\u" in body
 
 
 def _check_signature_name(request: dict[str, Any]) -> None:

@@ -75,7 +75,7 @@ async def _explained(request: Request, model: Model, body: bytes) -> bytes:
                 asked = await decoded(
                     body,
                     lambda: v1_explanations.decode(body, model.signature, manifest, state.body_limits, state.nonfinite),
-                    slow=v1_codec.holds_media(body, manifest),
+                    slow=v1_codec.takes_files(manifest) and v1_codec.names_file(body),
                 )
                 plan = await asyncio.to_thread(_planned, model, asked, state.max_explain_rows)
                 content = {"explanations": await _explanations(model, plan)}

@@ -64,6 +64,49 @@ class Column:
     problems: list[Problem]
 
 
+class Flattened:
+    """The instances of one tensor's features as its elements, row-major, as `to_array` takes them.
+
+    trailing: the tensor's shape without the rows.
+    """
+
+    def __init__(self, one: InputTensor, datatype: str) -> None:
+        self._features, self._datatype = one.features, datatype
+        self.trailing = one.features[0].shape or (len(one.features),)
+        self._names = [feature.name for feature in one.features]
+        self._pick = itemgetter(*self._names)
+        self._plain = all((feature.kind, feature.missing) == ("number", "refuse") for feature in one.features)
+        self._numbers = all(feature.kind in ("number", "integer") for feature in one.features)
+        self._integers = [place for place, feature in enumerate(one.features) if feature.kind == "integer"]
+
+    def of(self, instances: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Raises InvalidInput, without a place, where a value is wrong or is a file; what is no number among numbers
+        that have to be there is left to `to_array`."""
+        first = self._features[0]
+        if first.shape:
+            values = (row.get(first.name, ABSENT) for row in instances)
+            return list(chain.from_iterable(parts_of(value, first, self._datatype) for value in values))
+        try:
+            rows = map(self._pick, instances)
+            flat = list(chain.from_iterable(rows) if len(self._names) > 1 else rows)
+        except KeyError:
+            flat = [row.get(name, ABSENT) for row in instances for name in self._names]
+        if self._plain or (self._numbers and set(map(type, flat)) <= {int, float} and self._are_whole(flat)):
+            return flat
+        return [element_of(value, feature, self._datatype) for value, feature in zip(flat, cycle(self._features))]
+
+    def _are_whole(self, flat: list[Any]) -> bool:
+        """Whether numbers are integers where they have to be."""
+        whole = [value for place in self._integers for value in flat[place :: len(self._names)]]
+        return all(type(value) is int or value.is_integer() for value in whole)
+
+
+def flattened(signature: Signature, manifest: Manifest) -> list[Flattened]:
+    """Of each tensor, in the signature's order."""
+    described = {one.tensor: one for one in manifest.inputs}
+    return [Flattened(described[spec.name], spec.datatype) for spec in signature.inputs]
+
+
 def read_instances(instances: list[Any], signature: Signature, manifest: Manifest, allowance: Allowance) -> Tensors:
     """Tensors of a list of objects. Raises InvalidInput, MediaTooLarge."""
     tensors = _at_once(instances, signature, manifest)
@@ -80,37 +123,20 @@ def read_columns(inputs: Any, signature: Signature, manifest: Manifest, allowanc
 
 def _at_once(instances: list[Any], signature: Signature, manifest: Manifest) -> Tensors | None:
     """Whole tensors, None where anything is wrong or is a file."""
-    datatypes = {spec.name: spec.datatype for spec in signature.inputs}
-    names = {feature.name for feature in manifest.features}
-    if not all(isinstance(instance, dict) and instance.keys() <= names for instance in instances):
+    if not are_known(instances, {feature.name for feature in manifest.features}):
         return None
     try:
-        return {one.tensor: _whole_tensor(instances, one, datatypes[one.tensor]) for one in manifest.inputs}
+        return {
+            spec.name: to_array("", one.of(instances), spec.datatype).reshape(len(instances), *one.trailing)
+            for spec, one in zip(signature.inputs, flattened(signature, manifest), strict=True)
+        }
     except InvalidInput:
         return None
 
 
-def _whole_tensor(instances: list[dict[str, Any]], one: InputTensor, datatype: str) -> Tensor:
-    first = one.features[0]
-    if first.shape:
-        values = (row.get(first.name, ABSENT) for row in instances)
-        elements = list(chain.from_iterable(parts_of(value, first, datatype) for value in values))
-    else:
-        elements = _row_by_row(instances, one.features, datatype)
-    return to_array("", elements, datatype).reshape(len(instances), *(first.shape or (len(one.features),)))
-
-
-def _row_by_row(instances: list[dict[str, Any]], features: Sequence[Feature], datatype: str) -> list[Any]:
-    """The elements of single values, row-major. Raises InvalidInput, without a place."""
-    names = [feature.name for feature in features]
-    try:
-        rows = map(itemgetter(*names), instances)
-        flat = list(chain.from_iterable(rows) if len(names) > 1 else rows)
-    except KeyError:
-        flat = [row.get(name, ABSENT) for row in instances for name in names]
-    if set(map(type, flat)) <= {int, float} and all(feature.kind == "number" for feature in features):
-        return flat
-    return [element_of(value, feature, datatype) for value, feature in zip(flat, cycle(features), strict=False)]
+def are_known(instances: list[Any], names: set[str]) -> bool:
+    """Whether all are objects of such fields; one may lack some."""
+    return set(map(type, instances)) <= {dict} and all(instance.keys() <= names for instance in instances)
 
 
 def _by_rows(instances: list[Any], manifest: Manifest) -> Sent:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests import graphs
-from tests.manifests import manifest
+from tests.manifests import EVERY_KIND, every_kind, manifest
 from tests.service.test_health_and_metrics import sample
 from tests.serving import serving
 
@@ -78,15 +78,61 @@ RAW = [
     {"inputs": [[1]]},
 ]
 
+OF_EVERY_KIND = {feature["name"]: feature["example"] for _, features in EVERY_KIND.values() for feature in features}
+
+LACKING = {name: value for name, value in OF_EVERY_KIND.items() if name not in ("age", "price", "note")}
+
+KINDS = [
+    {"instances": rows}
+    for rows in (
+        [OF_EVERY_KIND],
+        [OF_EVERY_KIND, OF_EVERY_KIND | {"place": "kiwi", "note": "", "count": 4.0, "day": "1969-12-31"}],
+        [OF_EVERY_KIND | {"age": None, "price": None, "note": None}],
+        [LACKING],
+        [LACKING, OF_EVERY_KIND],
+        *(
+            [OF_EVERY_KIND, OF_EVERY_KIND | wrong]
+            for wrong in (
+                {"count": 1.5},
+                {"count": 16777217},
+                {"count": None},
+                {"count": "3"},
+                {"length": "NaN"},
+                {"age": "NaN"},
+                {"age": True},
+                {"place": "plum"},
+                {"place": 0},
+                {"day": "2024-02-30"},
+                {"week": [1, 2]},
+                {"week": [1, 2, None]},
+                {"week": [1, 2, 300]},
+                {"week": [[1, 2, 3]]},
+                {"note": 5},
+                {"note": {"b64": "c28gaXQ="}},
+                {"photo": [[0, 1], [1, 2]]},
+                {"photo": {"b64": "c28gaXQ="}},
+                {"phot": 1},
+            )
+        ),
+        [{name: value for name, value in OF_EVERY_KIND.items() if name != "week"}],
+        [OF_EVERY_KIND] * 300,
+        [OF_EVERY_KIND, 5],
+    )
+]
+
 CASES = [("/v2/models/double/infer", body) for body in V2]
 CASES += [("/v1/models/leaf:predict", body) for body in V1]
 CASES += [("/v1/models/double:predict", body) for body in RAW]
+CASES += [("/v1/models/kinds:predict", body) for body in KINDS]
 
 
 def repository(folder: Path) -> Path:
     graphs.add_to_repository(folder, "double", graphs.double((None, 1)))
     place = graphs.add_to_repository(folder, "leaf", graphs.double())
     (place / "manifest.json").write_text(manifest().model_dump_json())
+    graph, described = every_kind()
+    place = graphs.add_to_repository(folder, "kinds", graph)
+    (place / "manifest.json").write_text(described.model_dump_json())
     return folder
 
 

@@ -557,4 +557,4 @@ def test_a_sound_is_the_same_as_a_file_and_as_numbers_and_a_short_one_ends_in_si
     ],
 )
 def test_a_body_that_may_hold_media_is_known_before_it_is_read(body: bytes, described: Any, holds: bool) -> None:
-    assert v1_codec.holds_media(body, described) is holds
+    assert (v1_codec.takes_files(described) and v1_codec.names_file(body)) is holds
