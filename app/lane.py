@@ -17,6 +17,7 @@ from math import prod
 from time import perf_counter
 from typing import Any, Protocol
 
+import orjson
 from fastapi.responses import Response
 
 from app.admission import JSON_LENGTH, Admission, Head, Target
@@ -33,7 +34,7 @@ from app.protocols import v1, v2
 from app.protocols.allowance import BodyLimits
 from app.protocols.elements import NonFinite
 from app.protocols.together import Codec, Read, cut, pieces_of
-from app.refusals import STATUS, bug_response, error_response
+from app.refusals import STATUS, told, told_of_bug
 from app.web import Call, Record, reason_of
 
 LARGEST_TOGETHER = 2**18
@@ -262,17 +263,20 @@ class Lane:
             self._send(request, response)
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        response = error_response(error) if isinstance(error, ServingError) else bug_response(request.identity)
-        self._send(request, response, error)
+        """Without a Response, which takes five times as long: in an overload most answers come from here."""
+        answer = told(error) if isinstance(error, ServingError) else told_of_bug(request.identity)
+        body = orjson.dumps({"error": answer.message})
+        head = JSON % (len(body), request.identity.encode(), server_timing(request))
+        for name, value in answer.headers.items():
+            head += f"{name}: {value}\r\n".encode()
+        self._count(request, succeeded=False)
+        self._respond(request, answer.status, head, body, error)
 
-    def _send(self, request: Request, response: Response, failure: Exception | None = None) -> None:
-        self._count(request, succeeded=response.status_code < 400)
+    def _send(self, request: Request, response: Response) -> None:
+        self._count(request, succeeded=True)
         own = (b"x-request-id", request.identity.encode()), (b"server-timing", server_timing(request))
-        headers = [*response.raw_headers, *own]
-        head = b"".join(b"%b: %b\r\n" % header for header in headers)
-        if response.headers.get("connection") == "close":
-            request.keep_alive = False
-        self._respond(request, response.status_code, head, bytes(response.body), failure)
+        head = b"".join(b"%b: %b\r\n" % header for header in (*response.raw_headers, *own))
+        self._respond(request, response.status_code, head, bytes(response.body))
 
     def _count(self, request: Request, *, succeeded: bool) -> None:
         """For the model's statistics; the route's coroutine counts by itself."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import ceil
+from typing import NamedTuple
 
 import orjson
 from fastapi import FastAPI, Request
@@ -55,42 +56,46 @@ SHOWN_PATH = 200
 """Characters of an unknown path that are told back to its caller."""
 
 
-def error_response(error: ServingError, facts: Mapping[str, object] | None = None) -> Response:
-    """An error of ours as the one shape that all errors have; what onnxruntime said stays in the log.
+class Told(NamedTuple):
+    """What the answer to a failed request says. headers: beside those of every answer."""
 
-    facts: what a route has to tell beside the error.
-    """
+    status: int
+    message: str
+    headers: dict[str, str] = {}  # noqa: RUF012  (nobody changes it)
+
+
+def told(error: ServingError) -> Told:
+    """What onnxruntime said stays in the log."""
     status = STATUS[type(error)]
-    headers = {}
     if isinstance(error, QueueFull | RateExceeded):
-        headers["retry-after"] = str(max(1, ceil(error.retry_after_s)))
-    elif isinstance(error, ModelNotReady) and error.loading:
-        headers["retry-after"] = "1"
-    elif isinstance(error, Unauthorized):
-        headers["www-authenticate"] = "Bearer"
-    elif isinstance(error, BodyTooLarge):
-        headers["connection"] = "close"
-    elif isinstance(error, UnsupportedMedia):
-        headers |= {"accept": "application/json, application/octet-stream", "accept-encoding": "gzip, deflate"}
+        return Told(status, str(error), {"retry-after": str(max(1, ceil(error.retry_after_s)))})
+    if isinstance(error, ModelNotReady) and error.loading:
+        return Told(status, str(error), {"retry-after": "1"})
+    if isinstance(error, Unauthorized):
+        return Told(status, str(error), {"www-authenticate": "Bearer"})
+    if isinstance(error, BodyTooLarge):
+        return Told(status, str(error), {"connection": "close"})
+    if isinstance(error, UnsupportedMedia):
+        accepted = {"accept": "application/json, application/octet-stream", "accept-encoding": "gzip, deflate"}
+        return Told(status, str(error), accepted)
     if isinstance(error, InferenceFailed):
-        return _response(status, "the model failed on this input; the server's log has the reason", headers)
-    return _response(status, str(error), headers, facts)
+        return Told(status, "the model failed on this input; the server's log has the reason")
+    return Told(status, str(error))
 
 
-def _response(
-    status: int, message: str, headers: dict[str, str] | None = None, facts: Mapping[str, object] | None = None
-) -> Response:
-    content = {"error": message, **(facts or {})}
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
-
-
-def bug_response(request_id: str) -> Response:
+def told_of_bug(request_id: str) -> Told:
     """Of a fault that nobody foresaw: its text stays in the log."""
-    return _response(500, f"internal error; request id {request_id}")
+    return Told(500, f"internal error; request id {request_id}")
+
+
+def response(answer: Told, facts: Mapping[str, object] | None = None) -> Response:
+    """In the one shape that all errors have. facts: what a route has to tell beside the error."""
+    content = {"error": answer.message, **(facts or {})}
+    return Response(orjson.dumps(content), answer.status, answer.headers, media_type="application/json")
 
 
 async def _on_bug(request: Request, _: Exception) -> Response:
-    return bug_response(request.scope["headrace.call"].request_id)
+    return response(told_of_bug(request.scope["headrace.call"].request_id))
 
 
 async def _on_serving_error(request: Request, error: Exception) -> Response:
@@ -101,20 +106,20 @@ async def _on_serving_error(request: Request, error: Exception) -> Response:
 def refused(request: Request, error: ServingError, **facts: object) -> Response:
     """The answer to a request that fails so, with what the route has to tell beside the error; marks the call."""
     request.scope["headrace.call"].failure = error
-    return error_response(error, facts)
+    return response(told(error), facts)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.url.path if len(request.url.path) <= SHOWN_PATH else f"{request.url.path[:SHOWN_PATH]}..."
-    told = {
+    known = {
         404: f"no such path: {path}; GET /openapi.json lists all",
         405: f"method {request.method} is not allowed on {path}",
     }
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = _allowed(request) or headers.get("Allow", "GET, HEAD")
-    return _response(error.status_code, told.get(error.status_code, error.detail), headers)
+    return response(Told(error.status_code, known.get(error.status_code, error.detail), headers))
 
 
 def _allowed(request: Request) -> str:

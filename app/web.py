@@ -24,7 +24,7 @@ from app.gate import Gate, InFlight, wanted_scope
 from app.inference.model import Model
 from app.inference.timing import CURRENT, Timing, server_timing
 from app.metrics import Metrics
-from app.refusals import bug_response, error_response
+from app.refusals import response, told, told_of_bug
 from app.repository import Repository
 from app.tally import RequestTally
 
@@ -178,13 +178,13 @@ class Edge:
             await self._app(routed, receive, send_marked)
         except ServingError as error:
             call.failure = error
-            await error_response(error)(scope, receive, send_marked)
+            await response(told(error))(scope, receive, send_marked)
         except Exception as error:
             call.failure = error
             if call.status not in (0, 500):
                 raise
             if not call.status:
-                await bug_response(call.request_id)(scope, receive, send_marked)
+                await response(told_of_bug(call.request_id))(scope, receive, send_marked)
         finally:
             route = getattr(routed.get("route"), "path", "")
             self._record.add(call, scope["method"], scope["path"], route, timing)
