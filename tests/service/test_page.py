@@ -83,7 +83,8 @@ def test_the_figures_count_calls_refusals_and_latency(client: httpx.Client) -> N
     client.get("/v2/models/scalar/ready")
     wait_until(lambda: live(client, "scalar")["requests"] == before + 1, "the probe was not counted")
     for instances in (BODY["instances"], BODY["instances"], []):
-        client.post("/v1/models/leaf:predict", json={"instances": instances})
+        asked = {"instances": instances, "parameters": {"probabilities": True}}  # which passes through the queue
+        client.post("/v1/models/leaf:predict", json=asked)
     wait_until(lambda: live(client, "leaf")["requests"] == 3, "the calls were not counted")
     seen = live(client, "leaf")
     assert (seen["failures"], seen["rows"], seen["runs"], seen["queue_rows"]) == (1, 2, 2, 0)
