@@ -95,6 +95,9 @@ class Lane:
         self.admission, self._in_flight = admission, in_flight
         self._record, self._nonfinite, self._limits = record, nonfinite, limits
         self._pending: list[Request] = []
+        self._ahead: defaultdict[Model, int] = defaultdict(int)
+        self._full: dict[Model, ServingError] = {}
+        self._turn_is_due = False
         self._default: list[tuple[bytes, bytes]] = []
         self._shared = b""
 
@@ -113,20 +116,24 @@ class Lane:
         return self._shared
 
     def take(self, request: Request) -> None:
-        """A request has been read whole; it is decoded once this turn of the loop is over."""
+        """A request has been read whole. It is refused at once, or decoded when this turn of the loop is over."""
         request.read_at = perf_counter()
-        self._pending.append(request)
-        if len(self._pending) == 1:
+        if not self._turn_is_due:
+            self._turn_is_due = True
             request.connection.loop.call_soon(self._turn)
+        if refusal := self._refusal(request.head):
+            self._refuse(request, refusal)
+        else:
+            self._pending.append(request)
+            self._ahead[request.head.target.model] += 1
 
     def _turn(self) -> None:
+        self._turn_is_due = False
+        self._full.clear()
         together: defaultdict[tuple[Target, Any, bool], list[Request]] = defaultdict(list)
         for request in self._next():
             if request.disconnected:
                 self._lost(request)
-                continue
-            if refusal := self._refusal(request.head):
-                self._refuse(request, refusal)
                 continue
             try:
                 read = request.read = self._read(request)
@@ -146,24 +153,27 @@ class Lane:
                         self._refuse(request, error)
 
     def _refusal(self, head: Head) -> ServingError | None:
-        """Why the request is not taken now."""
-        return (
-            self._in_flight.refusal()
-            or head.target.model.refusal()
-            or (None if head.caller is None else head.caller.refusal())
-        )
+        """Why the request is not taken now. A model that is full stays so until the turn of the loop is over."""
+        model = head.target.model
+        full = self._full.get(model)
+        if full is None and (full := model.refusal(ahead=self._ahead[model])):
+            self._full[model] = full
+        return self._in_flight.refusal() or full or (None if head.caller is None else head.caller.refusal())
 
     def _next(self) -> list[Request]:
         """Those for this turn of the loop; what is more than one turn can bear waits for the next."""
-        pending, total = self._pending, 0
+        pending, total, count = self._pending, 0, len(self._pending)
         for place, request in enumerate(pending):
             total += request.head.body_bytes
             if total > LARGEST_TOGETHER and place:
-                self._pending = pending[place:]
+                count, self._turn_is_due = place, True
                 request.connection.loop.call_soon(self._turn)
-                return pending[:place]
-        self._pending = []
-        return pending
+                break
+        self._pending = pending[count:]
+        self._ahead.clear()
+        for request in self._pending:
+            self._ahead[request.head.target.model] += 1
+        return pending[:count]
 
     def _read(self, request: Request) -> Read | None:
         """None for a request that cannot be handled together with others."""

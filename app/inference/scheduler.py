@@ -227,12 +227,15 @@ class Scheduler:
             self._timer.cancel()
         await asyncio.to_thread(self._pool.shutdown)
 
-    def refusal(self, rows: int = 1, priority: int = 0) -> QueueFull | None:
+    def refusal(self, rows: int = 1, priority: int = 0, ahead: int = 0) -> QueueFull | None:
         """Why a request of so many rows is not taken now: too many wait already, or for so long that its deadline would
-        pass. None if it is taken."""
-        waiting, most, limits = self._queue_rows - self._rows_behind, self._limits.max_queue_rows, self._limits
+        pass. None if it is taken.
+
+        ahead: rows that have come before it and have not entered the queue yet.
+        """
+        waiting, most, limits = self._queue_rows - self._rows_behind + ahead, self._limits.max_queue_rows, self._limits
         if priority == BEHIND_ALL:
-            waiting, most = self._queue_rows, most // 2
+            waiting, most = self._queue_rows + ahead, most // 2
         too_many = waiting + rows > most
         if not waiting or not (too_many or waiting > (limits.max_rows or 1)):
             return None

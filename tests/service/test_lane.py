@@ -11,6 +11,7 @@ import pytest
 
 from tests import graphs
 from tests.manifests import EVERY_KIND, every_kind, manifest
+from tests.service.test_gate import KeyFile
 from tests.service.test_health_and_metrics import sample
 from tests.serving import serving
 
@@ -249,6 +250,42 @@ def test_a_head_that_was_refused_stays_refused(tmp_path: Path) -> None:
             wire.socket.sendall(request(more=f"X-Api-Key: {key}\r\n"))
             assert wire.answer()[0] == status
         wire.close()
+
+
+def test_what_is_refused_on_the_wire_is_answered_in_its_order_too(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.yaml")
+    [(name, key)] = keys.add("slow", ["infer"], requests_per_second=0.001).items()
+    mine = f"{name}: {key}\r\n"
+    with serving(repository(tmp_path / "models"), keys_file=keys.file) as client:
+        wire = Wire(client)
+        wire.socket.sendall(request(more=mine))
+        assert doubled(wire.answer()) == [3, -4]
+        wire.socket.sendall(request(more=mine) * 3 + request({}, "/v2/models/none/infer", mine))
+        assert [wire.answer()[0] for _ in range(4)] == [429, 429, 429, 429]
+        wire.socket.sendall(request(more=mine + "Connection: close\r\n") + request(more=mine))
+        status, headers, body = wire.answer()
+        assert (status, headers["connection"]) == (429, "close")
+        assert int(headers["retry-after"]) > 1
+        assert json.loads(body) == {"error": "key slow: more predictions than its rate allows"}
+        assert wire.file.read() == b""
+        wire.close()
+
+
+def test_more_than_may_wait_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    graphs.add_to_repository(
+        tmp_path, "m", graphs.slow(turns=1000), config="batching: {max_rows: 1, max_queue_rows: 2}"
+    )
+    with serving(tmp_path) as client:
+        wires = [Wire(client) for _ in range(64)]
+        wrong = request({"inputs": []}, "/v2/models/m/infer")
+        right = request({"inputs": [X | {"shape": [1, 1], "data": [1]}]}, "/v2/models/m/infer")
+        for number, wire in enumerate(wires):
+            wire.socket.sendall(wrong if number == 63 else right)
+        told = [wire.answer()[0] for wire in wires]
+        assert {*told[:63]} == {200, 429}
+        assert told[63] == 429
+        for wire in wires:
+            wire.close()
 
 
 def test_a_known_head_leads_to_the_version_that_serves_now(tmp_path: Path) -> None:
