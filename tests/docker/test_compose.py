@@ -101,7 +101,7 @@ def test_it_serves_is_scraped_keeps_to_its_walls_and_stops(body: dict[str, Any])
         print(f"healthy after {time.monotonic() - began:.1f} s")
         answer = httpx.post("http://127.0.0.1:8000/v1/models/quickstart:predict", json=body)
         assert answer.status_code == 200, answer.text
-        wait_until(lambda: scraped() == ["up"], "Prometheus never reached it")
+        wait_until(lambda: scraped() == {"headrace": ["up"]}, "Prometheus never reached it")
         assert ran("docker", "exec", container, "id", "-u") == "10001"
         with pytest.raises(AssertionError, match="Read-only file system"):
             ran("docker", "exec", container, "touch", "/models/x")
@@ -111,12 +111,33 @@ def test_it_serves_is_scraped_keeps_to_its_walls_and_stops(body: dict[str, Any])
         assert inspected(container)["State"]["ExitCode"] == 0
 
 
-def scraped() -> list[str]:
+def asked_of_prometheus(path: str) -> dict[str, Any]:
+    """Empty while it does not answer yet."""
     try:
-        targets = httpx.get("http://127.0.0.1:9090/api/v1/targets").json()["data"]["activeTargets"]
+        return httpx.get(f"http://127.0.0.1:9090/api/v1/{path}").json()["data"]  # type: ignore[no-any-return]
     except httpx.TransportError:
-        return []
-    return [target["health"] for target in targets if target["labels"]["job"] == "headrace"]
+        return {}
+
+
+def scraped() -> dict[str, list[str]]:
+    """Service -> the health of each of its targets."""
+    found: dict[str, list[str]] = {}
+    for target in asked_of_prometheus("targets").get("activeTargets", []):
+        assert target["labels"]["job"] == "headrace"
+        told = target["discoveredLabels"]
+        service = told.get("__meta_dns_name") or told["__address__"].split(":")[0]
+        found.setdefault(service, []).append(target["health"])
+    return found
+
+
+@pytest.mark.usefixtures("image")
+def test_each_of_three_behind_nginx_is_scraped_and_one_that_goes_is_no_alert() -> None:
+    make_certificate()
+    with up("--scale", "app=3", "nginx", "prometheus"):
+        wait_until(lambda: scraped() == {"headrace": ["up"], "app": ["up"] * 3}, "Prometheus never reached all of them")
+        ran("docker", "stop", "-t", "40", containers("app")[0])
+        wait_until(lambda: scraped() == {"headrace": ["up"], "app": ["up"] * 2}, "Prometheus still asks who has gone")
+        assert [alert for alert in asked_of_prometheus("alerts")["alerts"] if alert["state"] == "firing"] == []
 
 
 @pytest.mark.usefixtures("image")

@@ -45,6 +45,17 @@ def test_prometheus_scrapes_the_service_by_its_name_and_port() -> None:
     assert job["static_configs"] == [{"targets": [f"headrace:{port}"]}]
 
 
+def test_what_prometheus_always_scrapes_is_started_with_it_and_the_rest_is_found_by_its_name() -> None:
+    services = read("docker-compose.yml")["services"]
+    [job] = read("deploy/prometheus/prometheus.yml")["scrape_configs"]
+    always = [target.split(":")[0] for one in job["static_configs"] for target in one["targets"]]
+    assert always == services["prometheus"]["depends_on"]
+    [found] = job["dns_sd_configs"]
+    balanced = [name for name, one in services.items() if one.get("profiles") == ["balanced"] and "build" in one]
+    assert found["names"] == balanced
+    assert f"proxy_pass http://${balanced[0]}:{found['port']};" in (ROOT / "deploy/nginx/nginx.conf").read_text()
+
+
 def test_compose_starts_prometheus_with_its_files_and_in_a_profile_grafana_which_asks_it() -> None:
     services = read("docker-compose.yml")["services"]
     mounted = [volume.split(":") for name in ("prometheus", "grafana") for volume in services[name]["volumes"]]
