@@ -1,4 +1,4 @@
-"""A real Prometheus with the alert rules of deploy/prometheus/, which scrapes one service every second."""
+"""A real Prometheus with the alert rules of deploy/, which scrapes one service every second."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import yaml
 from app.sockets import listen
 from tests.serving import wait_for
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yml"
+RULES = Path(__file__).parents[2] / "deploy" / "helm" / "headrace" / "alerts.yml"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 KUBERNETES = ("1.30", "1.37")
 """The oldest that Chart.yaml allows, and the newest that there are schemas of."""
 
-WITHOUT_SCHEMA = {"ServiceMonitor"}
+WITHOUT_SCHEMA = {"ServiceMonitor", "PrometheusRule"}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it comes": {},
@@ -84,7 +84,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
                 "labels": {"release": "prometheus"},
                 "key": {"secret": "scrape", "entry": "key"},
                 "tlsConfig": {"insecureSkipVerify": True},
-            }
+            },
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         },
         "networkPolicy": {
             "from": [{"namespaceSelector": {}}],
@@ -148,7 +149,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
         "gpu": {"count": 1, "runtimeClassName": "nvidia"},
         "image": {"pullSecrets": ["registry"]},
         "autoscaling": {"enabled": True},
-        "metrics": {"open": True, "serviceMonitor": {"enabled": True}},
+        "metrics": {"open": True, "serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
         "env": [{"name": "A", "value": "b"}],
     },
     "off": {
@@ -327,6 +328,22 @@ def test_probes_and_scrapes_ask_what_the_service_answers_without_a_key(variant: 
     assert annotations.get("prometheus.io/path", "/metrics") in routes
     assert annotations.get("prometheus.io/port", "8000") == environment(variant)["HEADRACE_PORT"]
     assert annotations.get("prometheus.io/scheme", scheme.lower()) == scheme.lower()
+
+
+def test_the_alerts_are_those_of_the_file_word_for_word() -> None:
+    rule = rendered("s3")["PrometheusRule"]
+    assert rule["spec"] == yaml.safe_load((CHART / "alerts.yml").read_text())
+    assert "{{ $labels.instance }}" in rule["spec"]["groups"][0]["rules"][0]["annotations"]["summary"]
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    assert "PrometheusRule" not in rendered("as it comes")
+
+
+def test_alerts_ask_for_the_job_that_the_monitor_names_whatever_the_release_is_called() -> None:
+    label = rendered("s3")["ServiceMonitor"]["spec"]["jobLabel"]
+    jobs = set(re.findall(r'job="(\w+)"', (CHART / "alerts.yml").read_text()))
+    done = helm.run("template", "another")
+    services = [one for one in yaml.safe_load_all(done.stdout) if one["kind"] == "Service"]
+    assert [{one["metadata"]["labels"][label]} for one in services] == [jobs]
 
 
 @every_variant

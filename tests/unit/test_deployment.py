@@ -1,5 +1,6 @@
 """The files that people deploy with: well formed, and about settings and addresses that exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -61,8 +62,11 @@ def test_compose_starts_prometheus_with_its_files_and_in_a_profile_grafana_which
     mounted = [volume.split(":") for name in ("prometheus", "grafana") for volume in services[name]["volumes"]]
     folders = {inside: ROOT / outside for outside, inside, *_ in mounted if outside.startswith(".")}
     assert all(folder.is_dir() for folder in folders.values())
-    assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
-    assert (folders["/etc/prometheus"] / "prometheus.yml").is_file()
+    assert "--config.file=/deploy/prometheus/prometheus.yml" in services["prometheus"]["command"]
+    assert (folders["/deploy/prometheus"] / "prometheus.yml").is_file()
+    [rules] = read("deploy/prometheus/prometheus.yml")["rule_files"]
+    seen = Path(os.path.normpath(Path("/deploy/prometheus", rules)))
+    assert (folders[str(seen.parent)] / seen.name).is_file()
     assert services["grafana"]["profiles"] == ["monitoring"]
     [source] = read("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
     port = services["prometheus"]["ports"][0].rsplit(":", 1)[1]

@@ -14,7 +14,8 @@ from app.metrics import Metrics
 from benchmarks.dashboards.panels import DASHBOARDS, read
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
+RULES = ROOT / "deploy" / "helm" / "headrace" / "alerts.yml"
+CONFIGURATION = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 TRIED = sorted(Path(__file__).parent.glob("alerts*.yml"))
 FILES = sorted(DASHBOARDS.glob("*.json"))
 SUFFIXES = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "summary": ["_sum", "_count"]}
@@ -46,7 +47,7 @@ def told_by(*command: str | Path) -> str:
 
 @needs_promtool
 def test_prometheus_takes_its_configuration_and_the_rules() -> None:
-    assert f"{len(rules())} rules found" in told_by("promtool", "check", "config", RULES.with_name("prometheus.yml"))
+    assert f"{len(rules())} rules found" in told_by("promtool", "check", "config", CONFIGURATION)
 
 
 @needs_promtool
