@@ -116,15 +116,15 @@ class Counter:
         subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603
 
 
-def count(service: Running, out: Path) -> dict[str, list[float]]:
+def count(service: Running, caller: Caller, out: Path, repeats: int = REPEATS) -> dict[str, list[float]]:
     """Instructions for one request of each kind, as often as they are counted."""
-    caller, counter = Caller(service.port), Counter(service.pid, out)
+    counter = Counter(service.pid, out)
     kinds = requests(service.port)
     for request in kinds.values():
         caller.send(request, WARM_UP)
     counter.start()
     found: dict[str, list[float]] = {name: [] for name in kinds}
-    for name, request in tqdm([*kinds.items()] * REPEATS, desc="counting", file=sys.stderr, disable=None):
+    for name, request in tqdm([*kinds.items()] * repeats, desc="counting", file=sys.stderr, disable=None):
         caller.send(request, FEW)
         counter.since_last()
         few, many = (counted(counter, caller, request, times) for times in (FEW, MANY))
@@ -173,7 +173,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "callgrind")
         with running(Server("callgrind", partial(under_callgrind, out)), [Traffic("mlp")]) as service:
-            found = count(service, out)
+            found = count(service, Caller(service.port), out)
     print("\n".join(compared(found, kept["instructions"])))
     if changed := {name: now for name, now in made_with().items() if kept["made_with"].get(name) != now}:
         print(f"\nThe file was made with another {', '.join(changed)}.")

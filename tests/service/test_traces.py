@@ -111,6 +111,24 @@ def test_what_a_caller_or_the_sampler_leaves_out_is_not_traced(models: Path, mon
     assert len(received.named(NAME)) == 1
 
 
+@pytest.mark.parametrize("sent", [{}, {"baggage": "a=b"}, {"traceparent": PARENT[:-3]}, {"traceparent": PARENT}])
+def test_a_trace_is_the_callers_where_its_headers_name_one(
+    models: Path, monkeypatch: pytest.MonkeyPatch, sent: dict[str, str]
+) -> None:
+    with http_receiver() as (address, received):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        with serving(models) as client:
+            for _ in range(2):
+                client.post("/v2/models/m/infer", json=BODY, headers=sent).raise_for_status()
+            wait_until(lambda: len(received.named(NAME)) == 2, "not all spans came")
+    traces = [span.trace_id.hex() for span in received.named(NAME)]
+    if PARENT in sent.values():
+        assert traces == [TRACE] * 2
+    else:
+        assert len({*traces} - {"0" * 32, TRACE}) == 2
+        assert {span.parent_span_id for span in received.named(NAME)} == {b""}
+
+
 def test_errors_and_other_routes_are_spans_too(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs.add_to_repository(models, "slow", graphs.slow(turns=500), config="deadline_ms: 10")
     with http_receiver() as (address, received):
@@ -132,6 +150,11 @@ def test_errors_and_other_routes_are_spans_too(models: Path, monkeypatch: pytest
     assert found["/nothing"].name == "GET"
     failed = found.pop("/v2/models/slow/infer")
     assert (failed.status.code, failed.status.message) == (Status.STATUS_CODE_ERROR, late.json()["error"])
+    [raised] = failed.events
+    assert (raised.name, [one.key for one in raised.attributes]) == (
+        "exception",
+        ["exception.type", "exception.message", "exception.stacktrace"],
+    )
     assert {span.status.code for span in found.values()} == {Status.STATUS_CODE_UNSET}
 
 
