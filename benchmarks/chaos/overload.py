@@ -44,14 +44,14 @@ def overload(folder: Path) -> list[Row]:
             quiet = perf_counter()
             sleep(QUIET_S)
             command = [sys.executable, "-m", "benchmarks.chaos.callers", str(port), str(CALLERS), str(SECONDS)]
-            begun = perf_counter()
-            told = subprocess.run(  # noqa: S603  (our own program)
+            until = perf_counter()
+            done = subprocess.run(  # noqa: S603  (our own program)
                 command, input=whole_request("slow"), capture_output=True, check=True
             )
-            ended = perf_counter()
             sleep(QUIET_S)
-        seen: dict[str, list[float]] = json.loads(told.stdout)
-    alone = percentile(fast.between(quiet, begun), 0.99)
+        told = json.loads(done.stdout)
+    begun, ended, seen = told["began"], told["ended"], told["seen"]
+    alone = percentile(fast.between(quiet, until), 0.99)
     beside = percentile(fast.between(begun, ended), 0.99)
     again = next((at for at, ms in fast.seen_ms if at > ended and ms <= 3 * alone), float("inf")) - ended
     refused, answered = seen.pop("429", []), seen.pop("200", [])
