@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from math import prod
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from fastapi.responses import Response
@@ -86,6 +86,23 @@ class Request(Timing):
         self.response_complete = self.disconnected = False
 
 
+class Refusal(NamedTuple):
+    """An answer to a request that fails: no Response, which takes five times as long, and in an overload most answers
+    are of this kind. more: the headers that only this one has, each with its line's end."""
+
+    error: Exception
+    status: int
+    body: bytes
+    more: bytes
+
+
+def refusal_of(error: Exception, request: Request) -> Refusal:
+    """In the one shape that all errors have."""
+    answer = told(error) if isinstance(error, ServingError) else told_of_bug(request.identity)
+    more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+    return Refusal(error, answer.status, orjson.dumps({"error": answer.message}), more.encode())
+
+
 class Lane:
     """What all connections of one application share."""
 
@@ -96,7 +113,7 @@ class Lane:
         self._record, self._nonfinite, self._limits = record, nonfinite, limits
         self._pending: list[Request] = []
         self._ahead: defaultdict[Model, int] = defaultdict(int)
-        self._full: dict[Model, ServingError] = {}
+        self._full: dict[Model, Refusal] = {}
         self._turn_is_due = False
         self._default: list[tuple[bytes, bytes]] = []
         self._shared = b""
@@ -121,8 +138,8 @@ class Lane:
         if not self._turn_is_due:
             self._turn_is_due = True
             request.connection.loop.call_soon(self._turn)
-        if refusal := self._refusal(request.head):
-            self._refuse(request, refusal)
+        if refusal := self._refusal(request):
+            self._tell(request, refusal)
         else:
             self._pending.append(request)
             self._ahead[request.head.target.model] += 1
@@ -152,13 +169,17 @@ class Lane:
                     if request.entry is None and request.task is None and not request.response_complete:
                         self._refuse(request, error)
 
-    def _refusal(self, head: Head) -> ServingError | None:
+    def _refusal(self, request: Request) -> Refusal | None:
         """Why the request is not taken now. A model that is full stays so until the turn of the loop is over."""
-        model = head.target.model
-        full = self._full.get(model)
-        if full is None and (full := model.refusal(ahead=self._ahead[model])):
-            self._full[model] = full
-        return self._in_flight.refusal() or full or (None if head.caller is None else head.caller.refusal())
+        model, caller = request.head.target.model, request.head.caller
+        if busy := self._in_flight.refusal():
+            return refusal_of(busy, request)
+        if model not in self._full and (error := model.refusal(ahead=self._ahead[model])):
+            self._full[model] = refusal_of(error, request)
+        if full := self._full.get(model):
+            return full
+        late = caller and caller.refusal()
+        return refusal_of(late, request) if late else None
 
     def _next(self) -> list[Request]:
         """Those for this turn of the loop; what is more than one turn can bear waits for the next."""
@@ -273,14 +294,12 @@ class Lane:
             self._send(request, response)
 
     def _refuse(self, request: Request, error: Exception) -> None:
-        """Without a Response, which takes five times as long: in an overload most answers come from here."""
-        answer = told(error) if isinstance(error, ServingError) else told_of_bug(request.identity)
-        body = orjson.dumps({"error": answer.message})
-        head = JSON % (len(body), request.identity.encode(), server_timing(request))
-        for name, value in answer.headers.items():
-            head += f"{name}: {value}\r\n".encode()
+        self._tell(request, refusal_of(error, request))
+
+    def _tell(self, request: Request, refusal: Refusal) -> None:
+        head = JSON % (len(refusal.body), request.identity.encode(), server_timing(request)) + refusal.more
         self._count(request, succeeded=False)
-        self._respond(request, answer.status, head, body, error)
+        self._respond(request, refusal.status, head, refusal.body, refusal.error)
 
     def _send(self, request: Request, response: Response) -> None:
         self._count(request, succeeded=True)
