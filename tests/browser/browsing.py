@@ -20,7 +20,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 
 WITHOUT_A_KEY = "the server responded with a status of 401"
 REFUSED = "the server responded with a status of 400"

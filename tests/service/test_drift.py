@@ -16,6 +16,12 @@ from tests.serving import serving, wait_until
 COLOUR = {"name": "colour", "kind": "category", "categories": ["red", "blue"], "example": "red"}
 
 
+@pytest.fixture(autouse=True)
+def _told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prometheus each second, too."""
+    monkeypatch.setattr("app.main.TOLD_EVERY", 1)
+
+
 def add(models: Path, **changes: object) -> None:
     """A model that gives twice its size."""
     place = graphs.add_to_repository(models, "m", graphs.times(2))
