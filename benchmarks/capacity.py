@@ -22,6 +22,8 @@ from pathlib import Path
 import ciw
 import httpx
 import numpy as np
+from cycler import cycler
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -165,6 +167,7 @@ def plot(costs: Sequence[Cost], cores: int, place: Path) -> None:
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axis = figure.subplots()
     rates = np.logspace(2, 7, 101)
+    axis.set_prop_cycle(cycler(linestyle=["-", "--"]) * cycler(color=colormaps["tab10"].colors))  # type: ignore[attr-defined]
     for cost in sorted(costs, key=lambda one: -one.core_s):
         share, _ = busiest(cost)
         axis.plot(rates, [machines(cost, share, rate, cores) for rate in rates], label=cost.model)
