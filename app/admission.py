@@ -162,8 +162,9 @@ class Admission:
 
 
 def _codec(model: Model, protocol: str) -> Codec | None:
-    """Of models whose rows share runs."""
-    if not model.signature.batched:
+    """Of models whose rows share runs; texts are read one by one, since how long they run depends on their length."""
+    if not model.signature.batched or any(spec.datatype == "BYTES" for spec in model.signature.inputs):
         return None
-    codec = V2Codec if protocol == "v2" else V1Codec
-    return codec(model) if codec.takes(model) else None
+    if protocol == "v2":
+        return V2Codec(model)
+    return V1Codec(model) if V1Codec.takes(model) else None

@@ -198,22 +198,17 @@ def word_count() -> bytes:
 
 
 def totals(inputs: dict[str, tuple[str, Shape]]) -> bytes:
-    """For each input, `week` of a datatype and a shape without the rows, the sum of its row: `week_total`, (batch, 1).
-    For one of texts it is the number of words."""
+    """For each input, `week` of a datatype and a shape without the rows, its row's sum: `week_total`, (batch, 1)."""
     nodes = []
-    for name, (datatype, _) in inputs.items():
-        counted = name
-        if datatype == "BYTES":
-            counted = f"{name}_words"
-            nodes.append(helper.make_node("StringSplit", [name], [f"{name}_split", counted]))
+    for name in inputs:
         nodes += [
-            helper.make_node("Cast", [counted], [f"{name}_numbers"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", [name], [f"{name}_numbers"], to=TensorProto.FLOAT),
             helper.make_node("Flatten", [f"{name}_numbers"], [f"{name}_flat"]),
             helper.make_node("ReduceSum", [f"{name}_flat", "axis"], [f"{name}_total"]),
         ]
     given = [value(name, ("batch", *shape), datatype) for name, (datatype, shape) in inputs.items()]
     sums = [value(f"{name}_total", ("batch", 1)) for name in inputs]
-    return graph(nodes, given, sums, {"axis": np.array([1])}, opset=20)
+    return graph(nodes, given, sums, {"axis": np.array([1])})
 
 
 def embedding(rows: int = 4) -> bytes:

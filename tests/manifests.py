@@ -62,7 +62,6 @@ EVERY_KIND: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "place": ("INT64", [{"name": "place", "kind": "category", "categories": ["fig", "kiwi"], "example": "fig"}]),
     "day": ("INT64", [{"name": "day", "kind": "date", "example": "2024-02-29"}]),
     "week": ("FP32", [{"name": "week", "shape": [3], "maximum": 100, "example": [1, 2, 3]}]),
-    "note": ("BYTES", [{"name": "note", "kind": "text", "missing": "fill", "fill": "", "example": "so it is"}]),
     "photo": (
         "FP32",
         [
@@ -82,13 +81,13 @@ EVERY_KIND: dict[str, tuple[str, list[dict[str, Any]]]] = {
 
 
 def every_kind() -> tuple[bytes, Manifest]:
-    """A graph with features of every kind but sounds, and its manifest; it answers with the sum of each tensor."""
+    """A graph with features of every kind but sounds and texts, and its manifest; it answers each tensor's sum."""
     shapes = {name: features[0].get("shape", [len(features)]) for name, (_, features) in EVERY_KIND.items()}
     graph = graphs.totals({name: (datatype, shapes[name]) for name, (datatype, _) in EVERY_KIND.items()})
     days = (date(2024, 2, 29) - date(1970, 1, 1)).days
-    given = {"numbers": [4.5, 3, 7, 1], "place": [0], "day": [days], "week": [1, 2, 3], "note": ["so it is"]}
+    given = {"numbers": [4.5, 3, 7, 1], "place": [0], "day": [days], "week": [1, 2, 3]}
     given |= {"photo": [[0, 1], [1, 0]]}
-    sums = {"numbers": 15.5, "place": 0, "day": days, "week": 6, "note": 3, "photo": 2}
+    sums = {"numbers": 15.5, "place": 0, "day": days, "week": 6, "photo": 2}
     return graph, manifest(
         inputs=[{"tensor": name, "features": features} for name, (_, features) in EVERY_KIND.items()],
         outputs=[{"tensor": f"{name}_total", "kind": "value", "name": name} for name in EVERY_KIND],

@@ -36,7 +36,7 @@ class V1Codec:
         if model.manifest:
             return all(feature.kind != "audio" for feature in model.manifest.features)
         [spec, *others] = model.signature.inputs
-        return not others and spec.datatype != "BYTES" and len(spec.dims) == 2 and spec.shape[1] > 0
+        return not others and len(spec.dims) == 2 and spec.shape[1] > 0
 
     def read(self, body: bytes, json_length: int | None) -> Read | None:  # noqa: ARG002  (V2's)
         """See `together.Codec`."""

@@ -66,11 +66,6 @@ class V2Codec:
         self._frames: dict[tuple[bytes, ...], _Frame] = {}
         self._heads: dict[Hashable, bytes] = {}
 
-    @staticmethod
-    def takes(model: Model) -> bool:
-        """Whether the inputs are numbers; texts are read one by one."""
-        return all(spec.datatype != "BYTES" for spec in model.signature.inputs)
-
     def read(self, body: bytes, json_length: int | None) -> Read | None:
         """A request that gives all inputs in the graph's order. See `together.Codec`."""
         if json_length is not None:

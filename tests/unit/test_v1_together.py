@@ -17,15 +17,15 @@ from tests.manifests import EVERY_KIND, every_kind
 
 ROW = {feature["name"]: feature["example"] for _, features in EVERY_KIND.values() for feature in features}
 
-MANY_ROWS = [{"instances": [ROW] * 50}, {"instances": [ROW | {"note": "word " * LARGEST_TYPED}]}]
+MANY_ROWS = [{"instances": [ROW] * 50}, {"instances": [ROW | {"day": " " * LARGEST_TYPED}]}]
 
 FILE = {"instances": [ROW | {"photo": {"b64": ""}}]}
 
 ROWS = [
     [ROW],
     [ROW | {"place": "kiwi", "count": 4.0, "day": "1969-12-31"}, ROW],
-    [ROW | {"age": None, "price": None, "note": None}],
-    [{name: value for name, value in ROW.items() if name not in ("age", "price", "note")}],
+    [ROW | {"age": None, "price": None}],
+    [{name: value for name, value in ROW.items() if name not in ("age", "price")}],
 ]
 
 
