@@ -82,7 +82,9 @@ def open_version(
     batched = finding.batched and config.batching is not False
     reason = finding.reason if batched or not finding.batched else "switched off in config.yaml"
     signature = Signature(session.inputs, session.outputs, batched, session.optional_inputs)
-    pace = measure(session.run, finding.example, batched=batched, steady=not session.loops)
+    texts = any(spec.datatype == "BYTES" for spec in session.inputs)  # of any length
+    steady = not session.loops and not texts
+    pace = measure(session.run, finding.example, batched=batched, steady=steady)
     return Opened(
         session, signature, manifest, reason, finding.invariant, finding.example, taken, pace, sha256_of(file)
     )

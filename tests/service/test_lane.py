@@ -327,3 +327,17 @@ def test_short_runs_are_made_on_the_event_loop_and_their_time_is_told(tmp_path: 
         assert sample(client, "headrace_inline_run_seconds_count", model="double") == 1
         assert sample(client, "headrace_inline_run_seconds_count", model="slow") == 0
         assert sample(client, "headrace_inline_bound_seconds") == 0.001
+
+
+def test_a_text_never_runs_on_the_event_loop_where_a_long_one_would_hold_up_all_others(tmp_path: Path) -> None:
+    place = graphs.add_to_repository(tmp_path, "words", graphs.word_count())
+    described = manifest(
+        inputs=[{"tensor": "x", "features": [{"name": "text", "kind": "text", "example": "so it is"}]}],
+        outputs=[{"tensor": "y", "kind": "value", "name": "count"}],
+        golden={"inputs": {"x": [["so it is"]]}, "outputs": {"y": [[3]]}, "tolerance": 1e-6},
+    )
+    (place / "manifest.json").write_text(described.model_dump_json())
+    with serving(tmp_path) as client:
+        answer = client.post("/v1/models/words:predict", json={"instances": [{"text": "one two"}]})
+        assert answer.json() == {"predictions": [{"count": 2}]}
+        assert sample(client, "headrace_inline_run_seconds_count", model="words") == 0

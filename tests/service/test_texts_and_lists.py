@@ -9,7 +9,6 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.test_health_and_metrics import sample
 from tests.serving import serving
 
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -51,13 +50,6 @@ def test_mails_of_every_length_are_answered_together_as_alone(client: httpx.Clie
         [alone] = predictions(client, "spam", [row])
         assert alone["label"] == together["label"]
         assert alone["probability"] == pytest.approx(together["probability"], abs=1e-5)
-
-
-def test_a_text_never_runs_on_the_event_loop_where_a_long_one_would_hold_up_all_others(client: httpx.Client) -> None:
-    for text in ("Hi", "!?" * 20_000):
-        predictions(client, "spam", [{"text": text}])
-    assert sample(client, "headrace_batch_rows_sum", model="spam") >= 2
-    assert sample(client, "headrace_inline_run_seconds_count", model="spam") == 0
 
 
 def test_lines_that_end_in_two_characters_make_no_difference(client: httpx.Client) -> None:
