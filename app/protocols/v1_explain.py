@@ -1,7 +1,8 @@
 """V1 explanations: what each part of an instance adds to its prediction.
 
 Rows with parts left out go through the model's own queue, behind all predictions, a few hundred at a time: the next are
-sent when those are back, so an explanation takes one run at most from everyone else, and is over when its caller goes.
+sent when those are back. So an explanation runs in all instances of the model at once, a prediction waits for one of
+its runs at most, and it is over when its caller goes.
 """
 
 import asyncio
@@ -26,11 +27,16 @@ from app.protocols.elements import dump
 from app.protocols.v1_explanations import ExplainRequest
 from app.web import admitted, find_model
 
+TURNS = 4
+"""Runs of each of the model's instances that are sent together, so that none rests while the next rows are made."""
+
 MOST_TOGETHER = 256
-"""Rows of one run: what a prediction waits for, if it comes at the wrong moment."""
+"""Rows that are sent together, and so of one run: what a prediction waits for, if it comes at the wrong moment."""
 
 MOST_BYTES = 2**24
-"""Of the tensors of one run."""
+"""Of the tensors that are sent together."""
+
+ASK_FOR_LESS = "send fewer instances at a time, or ask for fewer samples"
 
 router = APIRouter(prefix="/v1", include_in_schema=False)
 
@@ -52,7 +58,7 @@ class Plan:
     """What has to be run.
 
     absent:   one row in which every part is absent.
-    together: rows of one run.
+    together: rows that are sent to the queue at one time.
     """
 
     asked: ExplainRequest
@@ -82,7 +88,7 @@ async def _explained(request: Request, model: Model, body: bytes) -> bytes:
                 return await asyncio.to_thread(dump, content, state.nonfinite)
         except TimeoutError as error:
             told = f"no explanation from {model.name} within {model.limits.deadline_s:g} s"
-            raise DeadlineExceeded(told) from error
+            raise DeadlineExceeded(f"{told}: {ASK_FOR_LESS}") from error
 
 
 def _planned(model: Model, asked: ExplainRequest, most_rows: int) -> Plan:
@@ -97,15 +103,18 @@ def _planned(model: Model, asked: ExplainRequest, most_rows: int) -> Plan:
         raise v1_codec.outside(error.violations, model.manifest, asked.given) from error
     absent = absent_row(tensors, model.manifest)
     row_bytes = sum(tensor.nbytes for tensor in absent.values())
-    together = min(model.limits.max_rows or 1, MOST_TOGETHER, MOST_BYTES // max(row_bytes, 1))
-    plan = Plan(asked, absent, max(together, 1), model.manifest)
+    together = 1
+    if model.limits.max_rows:
+        turn = model.limits.max_rows * model.limits.instances
+        together = max(1, min(TURNS * turn, MOST_TOGETHER, MOST_BYTES // max(row_bytes, 1)))
+    plan = Plan(asked, absent, together, model.manifest)
     rows, row = asked.given.rows + 1, 0
     while rows <= most_rows and row < asked.given.rows:
         rows += plan.taken_apart(row)[1].rows
         row += 1
     if rows > most_rows:
         told = f"these explanations take more than {most_rows} rows through the model"
-        raise InvalidInput(f"{told}: send fewer instances at a time, or ask for fewer samples")
+        raise InvalidInput(f"{told}: {ASK_FOR_LESS}")
     return plan
 
 

@@ -4,6 +4,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.serving import serving, wait_until
 
 SHIPPED = Path(__file__).parents[2] / "models"
 ONE_BY_ONE = "batching: {max_rows: 1, max_queue_rows: 4}\ninstances: 1\n"
+LESS = "send fewer instances at a time, or ask for fewer samples"
 LEAF = {"length": 4, "width": 2, "height": 3}
 
 
@@ -244,10 +246,7 @@ def test_more_rows_than_one_request_may_take_are_refused_before_any_of_them_runs
         assert len(explain(client, "double", [1, 2, 3], [1, 2, 3])) == 2
         ran = sample(client, "headrace_batch_rows_sum", model="double")
         told = refused(client, "double", {"instances": [[1, 2, 3]] * 3})
-        assert told == (
-            "these explanations take more than 20 rows through the model: "
-            "send fewer instances at a time, or ask for fewer samples"
-        )
+        assert told == f"these explanations take more than 20 rows through the model: {LESS}"
         assert sample(client, "headrace_batch_rows_sum", model="double") == ran
         assert sample(client, "headrace_requests_total", model="double", protocol="v1", status="200") == 1
 
@@ -290,17 +289,31 @@ def test_an_explanation_ends_at_the_deadline(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=50), config=f"{ONE_BY_ONE}deadline_ms: 300\n")
     with serving(tmp_path) as client:
         late = client.post("/v1/models/slow:explain", json={"instances": [[1]] * 1000})
-        assert (late.status_code, late.json()["error"]) == (504, "no explanation from slow within 0.3 s")
+        assert (late.status_code, late.json()["error"]) == (504, f"no explanation from slow within 0.3 s: {LESS}")
         assert client.post("/v1/models/slow:predict", json={"instances": [[1]]}).status_code == 200
+
+
+def test_an_explanation_runs_in_all_instances_at_once(tmp_path: Path) -> None:
+    config = "batching: {max_rows: 1}\ninstances: 2\n"
+    graphs.add_to_repository(tmp_path, "slow", graphs.as_slow_as_asked(), config=config)
+    with serving(tmp_path) as client, _explaining(client, b"[[10000000], [10000000]]"):
+        wait_until(lambda: _begun(client) == 3, "one of the two rows waits for the other")
+
+
+@contextmanager
+def _explaining(client: httpx.Client, instances: bytes) -> Iterator[None]:
+    """A caller who hangs up at the end."""
+    body = b'{"instances": %s}' % instances
+    head = f"POST /v1/models/slow:explain HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
+        raw.sendall(head.encode() + body)
+        yield
 
 
 def test_the_runs_of_a_caller_who_hangs_up_stop(tmp_path: Path) -> None:
     graphs.add_to_repository(tmp_path, "slow", graphs.as_slow_as_asked(), config=ONE_BY_ONE)
     with serving(tmp_path) as client:
-        with socket.create_connection((client.base_url.host, client.base_url.port or 0), timeout=10) as raw:
-            body = b'{"instances": [[10000000]]}'  # hours
-            head = f"POST /v1/models/slow:explain HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-            raw.sendall(head.encode() + body)
+        with _explaining(client, b"[[10000000]]"):  # hours
             wait_until(lambda: _begun(client) == 2, "the instance itself never ran")
         assert client.post("/v1/models/slow:predict", json={"instances": [[1]]}).status_code == 200
         wait_until(lambda: _runs(client) == 2, "more has run than what nothing is left of, and the prediction")
