@@ -43,7 +43,7 @@ would wait for the interpreter's lock twice."""
 LEARNT = 0.2
 """The share of a new run in what is known of how long runs take."""
 
-PRUDENCE = 0.8
+PRUDENCE = 0.7
 """Of the deadline, for what waits before a request and for its own run: on a busy machine runs take longer."""
 
 NICE = 10

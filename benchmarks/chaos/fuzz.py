@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from benchmarks.chaos.row import Row
-from benchmarks.processes import memory_mib
+from benchmarks.processes import own_memory_mib
 from tests import graphs
 from tests.serving import serving_process
 
@@ -205,9 +205,9 @@ def fuzz(folder: Path, requests: int) -> list[Row]:
 
         warm_up = min(WARM_UP, requests // 2)
         run(warm_up)
-        before = memory_mib(process.pid)
+        before = own_memory_mib(process.pid)
         run(requests - warm_up)
-        grown = memory_mib(process.pid) - before
+        grown = own_memory_mib(process.pid) - before
         alive = process.poll() is None and client.get("/health/live").status_code == 200
     for line in judge.wrong[:20]:
         print(line)

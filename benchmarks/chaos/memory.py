@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 
 from benchmarks.chaos.row import PREDICTION, Row
-from benchmarks.processes import memory_mib, processor_s
+from benchmarks.processes import own_memory_mib, processor_s
 from tests import graphs
 from tests.serving import serving_process
 
@@ -37,7 +37,7 @@ def soak(folder: Path, seconds: float) -> list[Row]:
             asked += 1
             if now >= WARM_UP_S and (not times or now - times[-1] >= 1):
                 times.append(now)
-                sizes.append(memory_mib(process.pid))
+                sizes.append(own_memory_mib(process.pid))
     slope = float(np.polyfit(np.array(times) / 60, np.array(sizes), 1)[0])
     return [
         Row(

@@ -34,7 +34,7 @@ def total(metrics: str, name: str) -> float:
 
 
 def test_a_stop_answers_what_was_accepted_and_exits_with_zero(tmp_path: Path) -> None:
-    graphs.add_to_repository(tmp_path / "models", "slow", graphs.slow(turns=1000), config="batching: {max_rows: 1}")
+    graphs.add_to_repository(tmp_path / "models", "slow", graphs.slow(turns=300), config="batching: {max_rows: 1}")
     with serving_process(tmp_path / "models", tmp_path / "log") as (client, process), ThreadPoolExecutor(8) as callers:
         answers = [callers.submit(client.post, "/v2/models/slow/infer", json=ROW) for _ in range(8)]
         entered = lambda: total(client.get("/metrics").text, "headrace_queue_rows") >= 4  # noqa: E731

@@ -286,10 +286,10 @@ def test_an_explanation_gives_way_to_a_queue_of_predictions(tmp_path: Path) -> N
 
 
 def test_an_explanation_ends_at_the_deadline(tmp_path: Path) -> None:
-    graphs.add_to_repository(tmp_path, "slow", graphs.slow(turns=50), config=f"{ONE_BY_ONE}deadline_ms: 300\n")
+    graphs.add_to_repository(tmp_path, "slow", graphs.as_slow_as_asked(), config=f"{ONE_BY_ONE}deadline_ms: 1000\n")
     with serving(tmp_path) as client:
-        late = client.post("/v1/models/slow:explain", json={"instances": [[1]] * 1000})
-        assert (late.status_code, late.json()["error"]) == (504, f"no explanation from slow within 0.3 s: {LESS}")
+        late = client.post("/v1/models/slow:explain", json={"instances": [[20]] * 1000})
+        assert (late.status_code, late.json()["error"]) == (504, f"no explanation from slow within 1 s: {LESS}")
         assert client.post("/v1/models/slow:predict", json={"instances": [[1]]}).status_code == 200
 
 
