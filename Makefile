@@ -4,8 +4,9 @@ BIN := .venv/bin
 # The service's tests once more without the fast lane, but for those that no prediction reaches, or that try both ways.
 BOTH_WAYS := contract docs files gate generated_client gpu keys lane limits loading page polling
 WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,$(BOTH_WAYS))
-# In the order of the folders: those of a few long tests, which the usual order leaves for the end, come first.
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# Two at a time for each core: services that start and stop wait half of the time. In the order of the folders: those of
+# a few long tests, which the usual order leaves for the end, come first.
+PYTEST = $(BIN)/python -m pytest --numprocesses $$((2 * $$(nproc))) --dist loadfile --no-loadscope-reorder
 RECIPE ?= breast-cancer
 # The newest releases that pyproject.toml allows, with the hashes of all their files: x86_64 and aarch64 share a file.
 LOCK = $(BIN)/uv pip compile --quiet --no-config --upgrade --generate-hashes --only-binary :all: --python-version 3.11 \

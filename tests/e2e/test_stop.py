@@ -43,17 +43,19 @@ def served(process: "subprocess.Popen[bytes]", count: int) -> Callable[[], bool]
 
 def call_on_and_on(address: httpx.URL, begun: Event) -> tuple[int, list[str]]:
     """Calls until nobody listens any more: how often it was answered, and what went wrong besides."""
-    answered = 0
+    answered, told = 0, monotonic()
     wrong: list[str] = []
     with httpx.Client(base_url=address, timeout=30) as client:
         while True:
+            began = monotonic()
             try:
                 answer = client.post("/v2/models/m/infer", json=ROW)
             except httpx.ConnectError:
                 return answered, wrong
             except httpx.TransportError as error:
-                wrong.append(repr(error))
+                wrong.append(f"{error!r}, {began - told:.2f} s after an answer, for {monotonic() - began:.2f} s")
                 continue
+            told = monotonic()
             begun.set()
             if answer.status_code == 200:
                 answered += 1
