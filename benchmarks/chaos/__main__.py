@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", metavar="WORD", help="only checks with this in their name")
     parser.add_argument("--quick", action="store_true", help="those that count, and time nothing, in a minute")
-    parser.add_argument("--soak-minutes", type=float, default=10, metavar="N", help="after two of warm-up (10)")
+    parser.add_argument("--soak-minutes", type=float, default=10, metavar="N", help="after one of warm-up (10)")
     parser.add_argument("--requests", type=int, default=20_000, metavar="N", help="of the fuzz (20000)")
     return parser.parse_args()
 

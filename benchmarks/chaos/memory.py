@@ -13,7 +13,7 @@ from benchmarks.processes import own_memory_mib, processor_s
 from tests import graphs
 from tests.serving import serving_process
 
-WARM_UP_S = 120.0
+WARM_UP_S = 60.0
 
 IDLE_S = 20.0
 

@@ -93,7 +93,8 @@ def stops(folder: Path, times: int = 10) -> list[Row]:
         answered, wrong, longest, codes = 0, Counter[str](), 0.0, Counter[int]()
         for number in range(times):
             place = folder / f"stop-{workers}-{number}"
-            with called(place, CALLERS, "--workers", str(workers)) as (_, process, callers):
+            with called(place, CALLERS, "--workers", str(workers)) as (client, process, callers):
+                client.close()  # a connection that rests is waited for
                 began = perf_counter()
                 process.send_signal(signal.SIGTERM if number % 2 else signal.SIGINT)
                 answers, failed = callers.seen()
