@@ -52,7 +52,7 @@ class Watch(threading.Thread):
         """Until `end`. On a core before everything else, where the system allows it: a caller on another machine waits
         for no core of the service's."""
         with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -20)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # of this thread
         while not self._over.wait(self._pause_s):
             began = perf_counter()
             try:
