@@ -30,7 +30,7 @@ help:
 	@echo "make docker-test          the image, and compose with Prometheus and with nginx, on a Docker engine"
 	@echo "make bench                speed beside peers and limits, in about an hour"
 	@echo "make bench-quick          the same beside bare uvicorn and one peer, in two minutes"
-	@echo "make chaos                what is promised when things go wrong, measured, in 14 minutes"
+	@echo "make chaos                what is promised when things go wrong, measured, in 13 minutes"
 	@echo "make ray-test             Ray Serve and Ray Data on a cluster of three nodes in this machine"
 	@echo "make lock                 pin all that the image installs, down to the hash"
 	@echo "make audit                known vulnerabilities of what is pinned, asked of osv.dev"
