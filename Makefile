@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The service's tests once more without the fast lane, but for those that no prediction reaches, or that try both ways.
-BOTH_WAYS := contract docs explanations files gate generated_client gpu keys lane limits loading page polling score
+BOTH_WAYS := contract docs files gate generated_client gpu keys lane limits loading page polling
 WITHOUT_FAST_LANE := tests/service $(patsubst %,--ignore=tests/service/test_%.py,$(BOTH_WAYS))
 # Two at a time for each core: services that start and stop wait half of the time. In the order of the folders: those of
 # a few long tests, which the usual order leaves for the end, come first.

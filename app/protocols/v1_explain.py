@@ -1,8 +1,8 @@
 """V1 explanations: what each part of an instance adds to its prediction.
 
 Rows with parts left out go through the model's own queue, behind all predictions, a few hundred at a time: the next are
-sent when those are back. So an explanation runs in all instances of the model at once, a prediction waits for one of
-its runs at most, and it is over when its caller goes.
+sent when those are back. So an explanation runs in as many instances of the model as those fill, a prediction waits for
+one of its runs at most, and it is over when its caller goes.
 """
 
 import asyncio

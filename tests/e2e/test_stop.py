@@ -112,6 +112,24 @@ def busy(folder: Path, *flags: str) -> Iterator[tuple[httpx.Client, "subprocess.
         yield client, process
 
 
+def test_a_connection_that_rests_in_a_stop_may_bring_one_more_request(tmp_path: Path) -> None:
+    graphs.add_to_repository(tmp_path / "models", "m", graphs.times(2))
+    with serving_process(tmp_path / "models", tmp_path / "log") as (client, process):
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: _refused(client.base_url), "new connections are still taken")
+        answer = client.post("/v2/models/m/infer", json=ROW)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert process.wait(timeout=60) == 0
+
+
+def _refused(address: httpx.URL) -> bool:
+    try:
+        socket.create_connection((address.host, address.port or 0)).close()
+    except ConnectionError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize("flags", [(), ("--workers", "2")], ids=["one", "two"])
 def test_a_second_signal_stops_now(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with busy(tmp_path, *flags) as (_, process):
